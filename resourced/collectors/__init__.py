@@ -1,0 +1,1 @@
+"""Collectors: one kernel interface each; they observe and know no threshold."""

@@ -1,0 +1,130 @@
+"""What every collector is made of: where the kernel's trees stand, how a file is read, what a sample is."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from resourced.errors import Unavailable
+
+S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
+
+_READ_SIZE = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """Where the kernel's file trees are mounted; nothing else in resourced knows these paths."""
+
+    proc: Path = Path("/proc")
+    sys: Path = Path("/sys")
+    cgroup: Path = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken(Generic[S]):
+    """A raw sample with the moment at which it was taken.
+
+    Attributes:
+        sample: What the collector read: counters as the kernel gives them, in base units.
+        monotonic_seconds: CLOCK_MONOTONIC when the reading began.
+        time: Wall time when the reading began, seconds since the epoch.
+        duration_seconds: How long the reading took.
+    """
+
+    sample: S
+    monotonic_seconds: float
+    time: float
+    duration_seconds: float
+
+
+class Collector(Protocol[S_co]):
+    """Reads one interface once; keeps no history, knows no threshold and takes no decision.
+
+    A collector may keep descriptors open between calls. It is only ever called by one thread at a time.
+    """
+
+    name: str
+
+    def collect(self) -> S_co:
+        """Read the interface now.
+
+        Raises:
+            Unavailable: The host doesn't have it; the text says why.
+            ParseError: The kernel's answer did not have the expected form.
+            OSError: A read failed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what is kept open. A later `collect` opens it again."""
+        ...
+
+
+class KeptFile:
+    """A file below /proc or /sys that is opened once and read whole, from the start, at each `read`.
+
+    Files there report a size of 0 or 4096 whatever they hold, so the size is never asked for. A file that vanished
+    (a device unplugged, a process gone) raises OSError, and is opened anew at the next call.
+    """
+
+    __slots__ = ("_fd", "path")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd = -1
+
+    def read(self) -> bytes:
+        """Return the whole content.
+
+        Raises:
+            Unavailable: There is no such file.
+            OSError: The kernel refused the read.
+        """
+        if self._fd < 0:
+            try:
+                self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError as error:
+                raise Unavailable(f"{self.path} does not exist") from error
+        try:
+            content = os.pread(self._fd, _READ_SIZE, 0)
+            if len(content) == _READ_SIZE:
+                content = self._read_rest(content)
+        except OSError:
+            self.close()
+            raise
+        return content
+
+    def _read_rest(self, start: bytes) -> bytes:
+        parts, position = [start], len(start)
+        while part := os.pread(self._fd, _READ_SIZE, position):
+            parts.append(part)
+            position += len(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Close the descriptor, if one is open."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def read_text(path: Path) -> str | None:
+    """Return the stripped content of a small file, or None if it can't be read: absent, refused, unplugged."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+
+
+def read_int(path: Path) -> int | None:
+    """Return the whole number in a small file, or None if it can't be read or holds something else ("max")."""
+    text = read_text(path)
+    try:
+        return int(text) if text is not None else None
+    except ValueError:
+        return None

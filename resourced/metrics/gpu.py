@@ -1,0 +1,170 @@
+"""Metrics of GPUs; the label hw.id is the UUID."""
+
+from resourced.metrics.model import Metric, counter, fields, gauge
+
+_ID = "hw.id"
+
+
+def _of(name: str) -> str:
+    return f"gpus.devices.*.{name}"
+
+
+GPU: tuple[Metric, ...] = (
+    gauge(
+        "hw.gpu.utilization",
+        "1",
+        fields(
+            "hw.gpu.task",
+            {
+                "general": _of("utilization"),
+                "encoder": _of("encoder_utilization"),
+                "decoder": _of("decoder_utilization"),
+            },
+        ),
+        "Share of the driver's window in which the engine ran.",
+        "nvmlDeviceGetUtilizationRates",
+        label=_ID,
+        maximum=1.0,
+        alias=("gpu.utilization", "gpu.encoder_utilization", "gpu.decoder_utilization"),
+    ),
+    gauge(
+        "resourced.gpu.memory.bandwidth_utilization",
+        "1",
+        _of("memory_bandwidth_utilization"),
+        "Share of the driver's window in which device memory was read or written.",
+        "nvmlDeviceGetUtilizationRates",
+        label=_ID,
+        maximum=1.0,
+        alias=("gpu.memory_bandwidth_utilization",),
+    ),
+    gauge(
+        "hw.gpu.memory.usage",
+        "By",
+        _of("memory_used_bytes"),
+        "Device memory in use.",
+        "nvmlDeviceGetMemoryInfo_v2",
+        label=_ID,
+        alias=("gpu.memory_used",),
+    ),
+    gauge(
+        "hw.gpu.memory.limit",
+        "By",
+        _of("memory_total_bytes"),
+        "Device memory.",
+        "nvmlDeviceGetMemoryInfo_v2",
+        label=_ID,
+        alias=("gpu.memory_total",),
+    ),
+    gauge(
+        "resourced.gpu.memory.free",
+        "By",
+        _of("memory_free_bytes"),
+        "Device memory free.",
+        "nvmlDeviceGetMemoryInfo_v2",
+        label=_ID,
+        alias=("gpu.memory_free",),
+    ),
+    gauge(
+        "hw.gpu.memory.utilization",
+        "1",
+        _of("memory_utilization"),
+        "Share of device memory in use.",
+        "nvmlDeviceGetMemoryInfo_v2",
+        label=_ID,
+        maximum=1.0,
+        alias=("gpu.memory_utilization",),
+    ),
+    gauge(
+        "resourced.gpu.memory.orphaned",
+        "By",
+        _of("memory_orphaned_bytes"),
+        "Device memory attributed to processes that no longer exist.",
+        "nvmlDeviceGetComputeRunningProcesses, /proc",
+        label=_ID,
+        alias=("gpu.memory_orphaned",),
+    ),
+    gauge(
+        "hw.gpu.temperature",
+        "Cel",
+        _of("temperature_celsius"),
+        "Temperature of the die.",
+        "nvmlDeviceGetTemperature",
+        label=_ID,
+        signed=True,
+        alias=("gpu.temperature",),
+    ),
+    gauge(
+        "hw.gpu.power",
+        "W",
+        _of("power_watts"),
+        "Present draw.",
+        "nvmlDeviceGetPowerUsage",
+        label=_ID,
+        alias=("gpu.power",),
+    ),
+    gauge(
+        "hw.gpu.power.limit",
+        "W",
+        _of("power_limit_watts"),
+        "Enforced limit of the draw.",
+        "nvmlDeviceGetEnforcedPowerLimit",
+        label=_ID,
+        alias=("gpu.power_limit",),
+    ),
+    counter(
+        "hw.gpu.energy",
+        "J",
+        _of("energy_joules"),
+        "Energy since the driver was loaded.",
+        "nvmlDeviceGetTotalEnergyConsumption",
+        label=_ID,
+        alias=("gpu.energy",),
+    ),
+    gauge(
+        "resourced.gpu.clock",
+        "Hz",
+        fields(
+            "clock",
+            {
+                "graphics": _of("clock_graphics_hertz"),
+                "sm": _of("clock_sm_hertz"),
+                "memory": _of("clock_memory_hertz"),
+            },
+        ),
+        "Present clock.",
+        "nvmlDeviceGetClockInfo",
+        label=_ID,
+        alias=("gpu.clock_graphics", "gpu.clock_sm", "gpu.clock_memory"),
+    ),
+    gauge(
+        "resourced.gpu.fan.utilization",
+        "1",
+        _of("fan_utilization"),
+        "Intended fan speed as a share of its maximum.",
+        "nvmlDeviceGetFanSpeed",
+        label=_ID,
+        maximum=1.0,
+        alias=("gpu.fan",),
+    ),
+    gauge(
+        "resourced.gpu.pcie.throughput",
+        "By/s",
+        fields(
+            "direction",
+            {"receive": _of("pcie_receive_bytes_per_second"), "transmit": _of("pcie_transmit_bytes_per_second")},
+        ),
+        "PCIe throughput over the driver's last 20 ms.",
+        "nvmlDeviceGetPcieThroughput",
+        label=_ID,
+        alias=("gpu.pcie_receive", "gpu.pcie_transmit"),
+    ),
+    counter(
+        "hw.gpu.errors",
+        "{error}",
+        fields("error.type", {"corrected": _of("ecc_corrected"), "uncorrected": _of("ecc_uncorrected")}),
+        "Memory errors since the driver was loaded.",
+        "nvmlDeviceGetTotalEccErrors",
+        label=_ID,
+        alias=("gpu.ecc_corrected", "gpu.ecc_uncorrected"),
+    ),
+)

@@ -38,6 +38,10 @@ class Taken(Generic[S]):
     time: float
     duration_seconds: float
 
+    def seconds_since(self, before: "Taken[S] | None") -> float:
+        """Return the monotonic seconds since an earlier sample, or 0 if there is none: rates over 0 s are unknown."""
+        return 0.0 if before is None else self.monotonic_seconds - before.monotonic_seconds
+
 
 class Collector(Protocol[S_co]):
     """Reads one interface once; keeps no history, knows no threshold and takes no decision.

@@ -1,5 +1,6 @@
 """Values that hardly change (link speed, core count, which devices there are) and need not be read at every sample."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -22,17 +23,17 @@ class Rarely(Generic[T]):
         self._read = read
         self._seconds = seconds
         self._monotonic = monotonic
-        self._due: float | None = None
-        self._value: T | None = None
+        self._due = -math.inf
+        self._value: T
 
     def get(self) -> T:
         """Return the value, read now if it is old or was never read."""
         now = self._monotonic()
-        if self._value is None or self._due is None or now >= self._due:
+        if now >= self._due:
             self._value = self._read()
             self._due = now + self._seconds
         return self._value
 
     def expire(self) -> None:
         """Have the value read anew at the next `get`."""
-        self._due = None
+        self._due = -math.inf

@@ -1,6 +1,11 @@
 """Memory and swap: what a snapshot says of them."""
 
 from dataclasses import dataclass
+from typing import Any
+
+from resourced.collectors.base import Taken
+from resourced.collectors.memory import SCANNED, ArcSample, MemorySample, ZramSample
+from resourced.quantities import rate, share
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +102,87 @@ class Memory:
     """Pages a second scanned by reclaim: memory is being looked for."""
     oom_kills: int | None
     """Processes killed by the kernel for want of memory since boot (oom_kill)."""
+
+
+def derive_memory(before: Taken[MemorySample] | None, now: Taken[MemorySample], previous: Memory | None) -> Memory:
+    """Return the memory section; rates are null at the first sample and after a counter's reset.
+
+    Impossible values are passed on as the kernel tells them (more available than there is, as in some containers);
+    what would be computed from them is null.
+    """
+    del previous
+    info, total = now.sample.meminfo, now.sample.meminfo["MemTotal"]
+    available, swap_total, swap_free = info.get("MemAvailable"), info.get("SwapTotal"), info.get("SwapFree")
+    used, swap_used = _used(total, available), _used(swap_total, swap_free)
+    return Memory(
+        total_bytes=total,
+        available_bytes=available,
+        used_bytes=used,
+        utilization=share(used, total),
+        free_bytes=info.get("MemFree"),
+        buffers_bytes=info.get("Buffers"),
+        cached_bytes=info.get("Cached"),
+        shmem_bytes=info.get("Shmem"),
+        anonymous_bytes=info.get("AnonPages"),
+        slab_reclaimable_bytes=info.get("SReclaimable"),
+        slab_unreclaimable_bytes=info.get("SUnreclaim"),
+        page_tables_bytes=info.get("PageTables"),
+        kernel_stack_bytes=info.get("KernelStack"),
+        mlocked_bytes=info.get("Mlocked"),
+        dirty_bytes=info.get("Dirty"),
+        writeback_bytes=info.get("Writeback"),
+        committed_bytes=info.get("Committed_AS"),
+        commit_limit_bytes=info.get("CommitLimit"),
+        hugepages_total=info.get("HugePages_Total"),
+        hugepages_free=info.get("HugePages_Free"),
+        hugepage_size_bytes=info.get("Hugepagesize"),
+        zfs_arc_reclaimable_bytes=_reclaimable(now.sample.arc),
+        swap_total_bytes=swap_total,
+        swap_free_bytes=swap_free,
+        swap_used_bytes=swap_used,
+        swap_utilization=share(swap_used, swap_total),
+        swap_cached_bytes=info.get("SwapCached"),
+        zram=_zram(now.sample.zram),
+        **_counters(before, now),
+    )
+
+
+def _used(total: int | None, free: int | None) -> int | None:
+    return total - free if total is not None and free is not None and 0 <= free <= total else None
+
+
+def _reclaimable(arc: ArcSample | None) -> int | None:
+    return max(0, arc.size_bytes - arc.minimum_bytes) if arc else None
+
+
+def _zram(devices: tuple[ZramSample, ...]) -> Zram | None:
+    if not devices:
+        return None
+    return Zram(
+        original_bytes=sum(device.original_bytes for device in devices),
+        compressed_bytes=sum(device.compressed_bytes for device in devices),
+        used_bytes=sum(device.used_bytes for device in devices),
+    )
+
+
+def _counters(before: Taken[MemorySample] | None, now: Taken[MemorySample]) -> dict[str, Any]:
+    """Return the fields that come from /proc/vmstat, each counter with its rate."""
+    elapsed_s, page = now.seconds_since(before), now.sample.page_size_bytes
+    old, new = before.sample.vmstat if before else {}, now.sample.vmstat
+    fields: dict[str, Any] = {"oom_kills": new.get("oom_kill")}
+    for field, names, factor in (
+        ("page_faults", ("pgfault",), 1),
+        ("major_faults", ("pgmajfault",), 1),
+        ("swap_in_bytes", ("pswpin",), page),
+        ("swap_out_bytes", ("pswpout",), page),
+        ("reclaim_scanned_pages", SCANNED, 1),
+    ):
+        earlier, later = _sum(old, names, factor), _sum(new, names, factor)
+        fields[field] = later
+        fields[f"{field}_per_second"] = rate(earlier, later, elapsed_s)
+    return fields
+
+
+def _sum(counters: dict[str, int], names: tuple[str, ...], factor: int) -> int | None:
+    present = [counters[name] for name in names if name in counters]
+    return sum(present) * factor if present else None

@@ -195,9 +195,8 @@ class RuleConfig(_Strict):
         order = list(Step)
         rungs = [order.index(each.step) for each in self.steps or ()]
         if rungs != sorted(set(rungs)):
-            raise ValueError(
-                f"rule {self.name!r}: steps go from the mildest to the gravest, each once: {_names(order)}"
-            )
+            ladder = ", ".join(order)
+            raise ValueError(f"rule {self.name!r}: steps go from the mildest to the gravest, each once: {ladder}")
         if any(weight <= 0 for weight in self.rank.values()):
             raise ValueError(f"rule {self.name!r}: weights in rank are greater than 0")
         return self

@@ -1,0 +1,27 @@
+"""What must give way, decided from values alone: no clock, no file, no log.
+
+Rules are compiled once; `judge` takes the state of the tick before and a tick, and returns the next state, the
+decisions and the verdict. The same function runs live, in tests and over the recorded past.
+"""
+
+from resourced.policy.compile import compile_rules, required_metrics, shield_of
+from resourced.policy.judge import Judgement, judge
+from resourced.policy.observation import Myself, Preference, Tick, Workload
+from resourced.policy.rule import Rule, Rung, Shield
+from resourced.policy.state import JudgeState
+
+__all__ = [
+    "JudgeState",
+    "Judgement",
+    "Myself",
+    "Preference",
+    "Rule",
+    "Rung",
+    "Shield",
+    "Tick",
+    "Workload",
+    "compile_rules",
+    "judge",
+    "required_metrics",
+    "shield_of",
+]

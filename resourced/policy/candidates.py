@@ -1,0 +1,276 @@
+"""Who could give way: everything of a rule's scope in the snapshot, with what it holds."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from resourced.decision import Scope
+from resourced.policy.observation import Tick, Workload
+from resourced.snapshot.cgroups import Cgroup
+from resourced.snapshot.gpus import Gpu, GpuProcess
+from resourced.snapshot.processes import Process
+
+
+@dataclass(slots=True)
+class Thing:
+    """One candidate while it is being looked at."""
+
+    scope: Scope
+    key: str
+    name: str
+    pid: int | None = None
+    start_time_ticks: int | None = None
+    cgroup: Cgroup | None = None
+    path: str | None = None
+    uid: int | None = None
+    gpu: str | None = None
+    usage: float | None = None
+    growth: float | None = None
+    newest: float | None = None
+    priority: float = 0.0
+    reclaim: float | None = None
+    idle_memory: float | None = None
+    members: tuple[Process, ...] = ()
+
+    @property
+    def unit(self) -> str | None:
+        """Return the systemd unit to which it belongs."""
+        return self.cgroup.unit if self.cgroup is not None else None
+
+
+class Population:
+    """The processes and cgroups of one tick, with the ways between them.
+
+    Args:
+        tick: The tick.
+        resource: What is to be freed: memory, swap, gpu_memory, cpu, io or pids.
+        gpu: UUID of the GPU that the rule is about; None for all.
+    """
+
+    def __init__(self, tick: Tick, resource: str, gpu: str | None = None) -> None:
+        snapshot = tick.snapshot
+        self.tick = tick
+        self.resource = resource
+        running = snapshot.processes.items if snapshot and snapshot.processes else ()
+        self.processes: dict[int, Process] = {each.pid: each for each in running if each.state != "Z"}
+        self.cgroups: dict[str, Cgroup] = snapshot.cgroups.nodes if snapshot and snapshot.cgroups else {}
+        devices = snapshot.gpus.devices if snapshot and snapshot.gpus else {}
+        self.gpus = {uuid: device for uuid, device in devices.items() if gpu in (None, uuid)}
+        self._gpu_memory: dict[int, float] = {}
+        for device in self.gpus.values():
+            for each in device.processes or ():
+                if each.memory_bytes is not None:
+                    self._gpu_memory[each.pid] = self._gpu_memory.get(each.pid, 0.0) + each.memory_bytes
+        self._below: dict[str, list[Process]] | None = None
+
+    def members(self, path: str) -> list[Process]:
+        """Return the processes in a cgroup and below it."""
+        if self._below is None:
+            self._below = {}
+            for process in self.processes.values():
+                for ancestor in _ancestors(process.cgroup):
+                    self._below.setdefault(ancestor, []).append(process)
+        return self._below.get(path, [])
+
+    def usage(self, process: Process) -> float | None:
+        """Return what a process holds of the resource."""
+        if self.resource == "io":
+            return _sum((process.io_read_bytes_per_second, process.io_write_bytes_per_second))
+        found: dict[str, float | None] = {
+            "memory": process.memory_bytes,
+            "swap": process.swap_bytes,
+            "gpu_memory": self._gpu_memory.get(process.pid, 0.0),
+            "cpu": process.cpu_utilization,
+            "pids": process.threads,
+        }
+        return found[self.resource]
+
+    def usage_of_cgroup(self, node: Cgroup, members: Iterable[Process]) -> float | None:
+        """Return what a cgroup holds that would be free without it: never page cache, which is free already."""
+        if self.resource == "io":
+            return _sum((node.io_read_bytes_per_second, node.io_write_bytes_per_second))
+        if self.resource == "gpu_memory":
+            return _sum(self._gpu_memory.get(process.pid, 0.0) for process in members)
+        if self.resource == "memory":
+            return node.memory_bytes if node.anonymous_bytes is None else node.anonymous_bytes
+        found: dict[str, float | None] = {
+            "swap": node.swap_bytes,
+            "cpu": node.cpu_utilization,
+            "pids": node.pids,
+        }
+        return found[self.resource]
+
+
+def gather(population: Population, scope: Scope) -> list[Thing]:
+    """Return every thing of a scope."""
+    makers = {
+        Scope.PROCESS: _of_processes,
+        Scope.TREE: _of_trees,
+        Scope.UNIT: _of_units,
+        Scope.SLICE: _of_slices,
+        Scope.USER: _of_users,
+        Scope.GPU_PROCESS: _of_gpus,
+        Scope.WORKLOAD: _of_workloads,
+    }
+    return makers[scope](population)
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _ancestors(path: str | None) -> list[str]:
+    if not path or path == "/":
+        return []
+    parts = path.strip("/").split("/")
+    return ["/" + "/".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+def _process(population: Population, process: Process, scope: Scope = Scope.PROCESS) -> Thing:
+    node = population.cgroups.get(process.cgroup or "")
+    return Thing(
+        scope,
+        f"{process.pid}:{process.start_time_ticks}",
+        process.name,
+        process.pid,
+        process.start_time_ticks,
+        node,
+        process.cgroup,
+        process.uid,
+        usage=population.usage(process),
+        growth=process.memory_growth_bytes_per_second,
+        newest=float(process.start_time_ticks),
+        priority=-process.nice / 20,
+        reclaim=node.reclaim_scanned_pages_per_second if node else None,
+        members=(process,),
+    )
+
+
+def _of_processes(population: Population) -> list[Thing]:
+    return [_process(population, process) for process in population.processes.values()]
+
+
+def _of_trees(population: Population) -> list[Thing]:
+    """A tree is everything below a process whose parent belongs to another cgroup or user."""
+    processes = population.processes
+    trees: dict[int, list[Process]] = {}
+    for process in processes.values():
+        root, seen = process, {process.pid}
+        while True:
+            parent = processes.get(root.ppid)
+            if parent is None or parent.pid in seen or parent.pid == 1 or not _together(root, parent):
+                break
+            root = parent
+            seen.add(root.pid)
+        trees.setdefault(root.pid, []).append(process)
+    return [_tree(population, processes[root], members) for root, members in trees.items()]
+
+
+def _together(child: Process, parent: Process) -> bool:
+    """A session's leader (the shell) and what it started are apart: the job goes, the session stays."""
+    in_session = (child.cgroup or "").rpartition("/")[2].startswith("session-")
+    apart = in_session and parent.pid == parent.session
+    return child.cgroup == parent.cgroup and child.uid == parent.uid and not apart
+
+
+def _tree(population: Population, root: Process, members: list[Process]) -> Thing:
+    thing = _process(population, root, Scope.TREE)
+    thing.usage = _sum(population.usage(each) for each in members)
+    thing.growth = _sum(each.memory_growth_bytes_per_second for each in members)
+    thing.members = tuple(members)
+    return thing
+
+
+def _cgroup(population: Population, node: Cgroup, scope: Scope) -> Thing:
+    members = population.members(node.path)
+    uids = {each.uid for each in members}
+    return Thing(
+        scope,
+        f"{node.path}:{node.inode}",
+        node.path.rpartition("/")[2],
+        cgroup=node,
+        path=node.path,
+        uid=next(iter(uids)) if len(uids) == 1 else None,
+        usage=population.usage_of_cgroup(node, members),
+        growth=node.memory_growth_bytes_per_second,
+        newest=max((float(each.start_time_ticks) for each in members), default=None),
+        reclaim=node.reclaim_scanned_pages_per_second,
+        members=tuple(members),
+    )
+
+
+def _of_units(population: Population) -> list[Thing]:
+    return [
+        _cgroup(population, node, Scope.UNIT)
+        for path, node in population.cgroups.items()
+        if node.unit is not None and path.endswith(f"/{node.unit}") and not node.unit.endswith(".slice")
+    ]
+
+
+def _of_slices(population: Population) -> list[Thing]:
+    return [
+        _cgroup(population, node, Scope.SLICE) for path, node in population.cgroups.items() if path.endswith(".slice")
+    ]
+
+
+def _of_users(population: Population) -> list[Thing]:
+    users: dict[int, list[Process]] = {}
+    for process in population.processes.values():
+        if process.uid is not None:
+            users.setdefault(process.uid, []).append(process)
+    return [
+        Thing(
+            Scope.USER,
+            str(uid),
+            f"user {uid}",
+            uid=uid,
+            usage=_sum(population.usage(each) for each in members),
+            growth=_sum(each.memory_growth_bytes_per_second for each in members),
+            newest=max(float(each.start_time_ticks) for each in members),
+            members=tuple(members),
+        )
+        for uid, members in users.items()
+    ]
+
+
+def _of_gpus(population: Population) -> list[Thing]:
+    """Processes with a context on a GPU; memory of processes that no longer exist can't be had by pruning."""
+    return [
+        _gpu_process(population, uuid, device, each)
+        for uuid, device in population.gpus.items()
+        for each in device.processes or ()
+        if each.pid in population.processes
+    ]
+
+
+def _gpu_process(population: Population, uuid: str, device: Gpu, on_gpu: GpuProcess) -> Thing:
+    thing = _process(population, population.processes[on_gpu.pid], Scope.GPU_PROCESS)
+    thing.gpu = uuid
+    busy = on_gpu.utilization if on_gpu.utilization is not None else device.utilization
+    if population.resource == "gpu_memory":
+        thing.usage = on_gpu.memory_bytes
+        thing.growth = None
+    if on_gpu.memory_bytes is not None and busy is not None:
+        thing.idle_memory = on_gpu.memory_bytes * max(0.0, 1.0 - busy)
+    return thing
+
+
+def _of_workloads(population: Population) -> list[Thing]:
+    return [thing for each in population.tick.workloads if (thing := _workload(population, each)) is not None]
+
+
+def _workload(population: Population, workload: Workload) -> Thing | None:
+    node = population.cgroups.get(workload.cgroup or "")
+    process = population.processes.get(workload.pid or -1)
+    if node is not None:
+        thing = _cgroup(population, node, Scope.WORKLOAD)
+        if process is not None:
+            thing.pid, thing.start_time_ticks = process.pid, process.start_time_ticks
+    elif process is not None:
+        thing = _process(population, process, Scope.WORKLOAD)
+    else:
+        return None
+    thing.name = workload.name
+    thing.uid = workload.uid if workload.uid is not None else thing.uid
+    thing.priority = workload.priority
+    return thing

@@ -1,0 +1,227 @@
+"""From configuration to rules: the only part of the policy that reads what people wrote."""
+
+from collections.abc import Mapping, Sequence
+
+from resourced.config_rules import ConditionConfig, Quantity, RuleConfig, SelectorConfig
+from resourced.decision import Level, Mode, Step
+from resourced.errors import ConfigError
+from resourced.metrics import CATALOGUE, Metric
+from resourced.policy.binding import CEILINGS
+from resourced.policy.expression import Call, Expression, Reading, parse, quantity, readings
+from resourced.policy.rule import GAIN_UNITS, Gain, Join, Leaf, Node, Rule, Rung, Selector, Shield, Tree
+
+TOTALS: dict[str, str] = {
+    "memory.available": "memory.total",
+    "memory.used": "memory.total",
+    "memory.free": "memory.total",
+    "memory.anonymous": "memory.total",
+    "memory.shmem": "memory.total",
+    "swap.free": "swap.total",
+    "swap.used": "swap.total",
+    "gpu.memory_used": "gpu.memory_total",
+    "gpu.memory_free": "gpu.memory_total",
+    "gpu.memory_orphaned": "gpu.memory_total",
+    "filesystem.available": "filesystem.total",
+    "filesystem.free": "filesystem.total",
+    "filesystem.used": "filesystem.total",
+    "filesystem.inodes_free": "filesystem.inodes_total",
+}
+"""What 100 % of an amount is: a condition may say `metric = "memory.available", below = "10%"`."""
+
+_LADDERS: dict[Level, tuple[Rung, ...]] = {
+    Level.WARN: (Rung(Step.NOTIFY, 0.0),),
+    Level.SOFT: (
+        Rung(Step.NOTIFY, 10.0),
+        Rung(Step.RECLAIM, 5.0),
+        Rung(Step.THROTTLE, 15.0),
+        Rung(Step.TERMINATE, 10.0),
+    ),
+    Level.HARD: (Rung(Step.TERMINATE, 3.0), Rung(Step.KILL, 5.0)),
+}
+
+
+def compile_rules(
+    rules: Sequence[RuleConfig],
+    *,
+    mode: Mode = Mode.OBSERVE,
+    shield: Shield | None = None,
+) -> tuple[Rule, ...]:
+    """Return the rules that are not off, gravest first.
+
+    Args:
+        rules: As read from the configuration.
+        mode: Mode of the policy as a whole: the farthest that any rule may go.
+        shield: What the owner of the machine protects from every rule.
+
+    Raises:
+        ConfigError: Some rules make no sense; the text lists every fault, one a line.
+    """
+    compiled: list[Rule] = []
+    faults: list[str] = []
+    seen: set[str] = set()
+    for config in rules:
+        if config.name in seen:
+            faults.append(f"rule {config.name!r} is there twice; names are unique")
+        seen.add(config.name)
+        try:
+            rule = _rule(config, config.mode.resolve(mode), shield or Shield())
+        except ConfigError as error:
+            faults.extend(str(error).splitlines())
+        else:
+            if rule.mode is not Mode.OFF:
+                compiled.append(rule)
+    if faults:
+        raise ConfigError("\n".join(faults))
+    gravity = [Level.HARD, Level.SOFT, Level.WARN]
+    return tuple(sorted(compiled, key=lambda rule: gravity.index(rule.level)))
+
+
+def shield_of(protect: SelectorConfig | None = None, priorities: Mapping[str, float] | None = None) -> Shield:
+    """Return the shield that configuration means.
+
+    Args:
+        protect: What is never pruned.
+        priorities: Priority by unit pattern, as `batch-*.service`; higher is more important, 0 is usual.
+    """
+    levels = tuple((Selector(units=(pattern,)), level) for pattern, level in (priorities or {}).items())
+    return Shield(_selector(protect) or Selector(), levels)
+
+
+def required_metrics(rules: Sequence[Rule]) -> tuple[Metric, ...]:
+    """Return every metric that rules read, in the order of the catalogue, with those that vouch for them."""
+    names = {reading.metric.name for rule in rules for leaf in rule.leaves for reading in readings(leaf.expression)}
+    names |= {bound for name, bound in CEILINGS.items() if name in names}
+    return tuple(metric for metric in CATALOGUE.values() if metric.name in names)
+
+
+def _rule(config: RuleConfig, mode: Mode, shield: Shield) -> Rule:
+    where = f"rule {config.name!r}"
+    leaves: list[Leaf] = []
+    tree = _tree(config.condition, leaves, where)
+    resource = config.resource.value if config.resource else _resource(leaves)
+    rungs = tuple(Rung(each.step, each.grace) for each in config.steps or ()) or _LADDERS[config.level]
+    return Rule(
+        name=config.name,
+        description=config.description,
+        level=config.level,
+        mode=mode,
+        tree=tree,
+        leaves=tuple(leaves),
+        instance_label=_instance_label(leaves, where),
+        clear_seconds=config.clear_for,
+        cooldown_seconds=config.cooldown,
+        warmup_seconds=config.warmup,
+        resource=resource,
+        gain=_gain(config.min_gain, GAIN_UNITS[resource], where),
+        scope=config.scope,
+        rank=tuple((strategy.value, weight) for strategy, weight in config.rank.items()),
+        rungs=rungs,
+        only=_selector(config.only),
+        spare=_selector(config.except_),
+        shield=shield,
+    )
+
+
+def _tree(config: ConditionConfig, leaves: list[Leaf], where: str) -> Tree:
+    if config.metric is not None:
+        leaves.append(_leaf(config, where))
+        return len(leaves) - 1
+    if config.not_ is not None:
+        return Node(Join.NOT, (_tree(config.not_, leaves, where),))
+    join, parts = (Join.ALL, config.all) if config.all is not None else (Join.ANY, config.any or ())
+    return Node(join, tuple(_tree(part, leaves, where) for part in parts))
+
+
+def _leaf(config: ConditionConfig, where: str) -> Leaf:
+    written = config.above if config.above is not None else config.below
+    if config.metric is None or written is None:
+        raise ConfigError(f"{where}: a comparison needs a metric and either above or below")
+    try:
+        expression = _relative(parse(config.metric), config)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    about = f"{where}, {expression}"
+    threshold = quantity(written, expression.unit, about)
+    clear = threshold if config.clear is None else quantity(config.clear, expression.unit, f"{about}, clear")
+    above = config.above is not None
+    if clear > threshold if above else clear < threshold:
+        side = "at or below" if above else "at or above"
+        raise ConfigError(f"{about}: clear ({config.clear}) must lie {side} the threshold ({written})")
+    return Leaf(expression, above, threshold, clear, config.for_, config.share)
+
+
+def _relative(expression: Expression, config: ConditionConfig) -> Expression:
+    """A percentage of an amount means a share of its total."""
+    written = config.above if config.above is not None else config.below
+    if not isinstance(written, str) or not written.strip().endswith("%") or expression.unit == "1":
+        return expression
+    if isinstance(expression, Reading):
+        name, brace, labels = expression.text.partition("{")
+        if name in TOTALS:
+            return parse(f"share({expression.text}, {TOTALS[name]}{brace}{labels})")
+    known = ", ".join(TOTALS)
+    raise ConfigError(f"{written} of {expression} ({expression.unit}) means nothing; there is a total for {known}")
+
+
+def _instance_label(leaves: Sequence[Leaf], where: str) -> str | None:
+    """The one label that is left open by the rule's metrics."""
+    opened: dict[str, str] = {}
+    for leaf in leaves:
+        for reading in readings(leaf.expression):
+            label = reading.metric.label
+            pattern = dict(reading.selector.labels).get(label or "", "*")
+            if label is not None and any(character in pattern for character in "*?["):
+                opened[label] = str(reading)
+            loose = [n for n in reading.metric.label_names if n != label and n not in dict(reading.selector.labels)]
+            if loose:
+                names = " or ".join(alias for alias in reading.metric.alias) or f"{reading}{{{loose[0]}=…}}"
+                raise ConfigError(f"{where}: {reading} has several values by {loose[0]}; say which: {names}")
+    if len(opened) > 1:
+        raise ConfigError(
+            f"{where}: {' and '.join(opened.values())} come in different instances ({' and '.join(opened)}); "
+            "fix the label of all but one"
+        )
+    return next(iter(opened), None)
+
+
+_RESOURCES = (
+    ("swap", "swap"),
+    ("paging", "swap"),
+    ("gpu", "gpu_memory"),
+    ("cpu", "cpu"),
+    ("disk", "io"),
+    ("process", "pids"),
+)
+
+
+def _resource(leaves: Sequence[Leaf]) -> str:
+    """What the first metric is about; memory where a metric tells of no resource that could be freed."""
+    reading = readings(leaves[0].expression)[0]
+    name = reading.metric.name
+    if "pressure" in name:
+        of = dict(reading.selector.labels).get("resource", "")
+        return of if of in ("cpu", "io") else "memory"
+    return next((resource for part, resource in _RESOURCES if part in name), "memory")
+
+
+def _gain(written: Quantity, unit: str, where: str) -> Gain:
+    about = f"{where}, min_gain"
+    if isinstance(written, str) and written.strip().endswith("%"):
+        return Gain(quantity(written, "1", about), relative=True)
+    amount = quantity(written, unit, about)
+    if amount < 0:
+        raise ConfigError(f"{about}: {written} is less than nothing")
+    return Gain(amount, relative=False)
+
+
+def _selector(config: SelectorConfig | None) -> Selector | None:
+    if config is None:
+        return None
+    return Selector(config.units, config.slices, config.users, config.processes)
+
+
+def functions_of(expression: Expression) -> set[str]:
+    """Return the names of all functions in an expression."""
+    if isinstance(expression, Call):
+        return {expression.function}.union(*(functions_of(part) for part in expression.parts))
+    return set()

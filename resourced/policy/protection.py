@@ -1,0 +1,163 @@
+"""Who may not be pruned, and who goes last. Each answer is a sentence that reaches the decision."""
+
+from fnmatch import fnmatchcase
+
+from resourced.decision import Scope
+from resourced.policy.candidates import Thing
+from resourced.policy.observation import Preference, Tick
+from resourced.policy.rule import Rule, Selector
+from resourced.snapshot.processes import Process
+
+ESSENTIAL_PROCESSES: tuple[str, ...] = (
+    "systemd",
+    "systemd-*",
+    "(sd-pam)",
+    "init",
+    "sshd",
+    "sshd-*",
+    "dropbear",
+    "dbus-daemon",
+    "dbus-broker*",
+    "login",
+    "agetty",
+    "polkitd",
+    "resourced",
+    "gdm*",
+    "sddm*",
+    "lightdm*",
+    "Xorg",
+    "Xwayland",
+    "gnome-shell",
+    "kwin_*",
+    "plasmashell",
+    "sway",
+    "weston",
+    "nvidia-persiste*",
+)
+"""Command names, cut at 15 bytes as the kernel cuts them, without which nobody gets in or sees anything."""
+
+ESSENTIAL_UNITS: tuple[str, ...] = (
+    "init.scope",
+    "systemd-*.service",
+    "dbus.service",
+    "dbus-broker.service",
+    "ssh.service",
+    "sshd.service",
+    "sshd@*.service",
+    "ssh@*.service",
+    "getty@*.service",
+    "serial-getty@*.service",
+    "display-manager.service",
+    "gdm.service",
+    "sddm.service",
+    "lightdm.service",
+    "polkit.service",
+    "resourced.service",
+    "user@*.service",
+    "user-runtime-dir@*.service",
+    "nvidia-persistenced.service",
+)
+"""Units without which nobody gets in or sees anything."""
+
+_OF_ONE_PROCESS = (Scope.PROCESS, Scope.TREE, Scope.GPU_PROCESS)
+
+
+def protection(thing: Thing, tick: Tick, rule: Rule) -> str | None:
+    """Return why something may not be pruned; None if it may."""
+    return _own(thing, tick) or _essential(thing) or _kernel(thing, tick) or _configured(thing, rule)
+
+
+def goes_last(thing: Thing, tick: Tick) -> str | None:
+    """Return why something is pruned only when nothing else is left; None if it isn't so."""
+    preference = _preference(thing, tick)
+    if preference is not None and preference.kind == "avoid" and preference.honoured:
+        return "its owner asked to avoid it (ManagedOOMPreference=avoid)"
+    low = thing.cgroup.memory_low_bytes if thing.cgroup is not None else None
+    if low and thing.scope not in _OF_ONE_PROCESS and (thing.usage or 0.0) <= low:
+        return "it holds no more than its memory.low"
+    return None
+
+
+def _own(thing: Thing, tick: Tick) -> str | None:
+    myself = tick.myself
+    if myself is None:
+        return None
+    pids = {each.pid for each in thing.members}
+    if myself.pid in pids:
+        return "it is resourced itself"
+    if pids & myself.ancestors:
+        return "resourced was started by it"
+    inside = thing.path is not None and myself.cgroup is not None and myself.cgroup not in ("", "/")
+    if inside and thing.scope not in _OF_ONE_PROCESS and f"{myself.cgroup}/".startswith(f"{thing.path}/"):
+        return "resourced runs in it"
+    return None
+
+
+def _essential(thing: Thing) -> str | None:
+    if thing.scope in (Scope.UNIT, Scope.SLICE, Scope.WORKLOAD) and thing.path is not None:
+        reason = _essential_cgroup(thing)
+        if reason:
+            return reason
+    if thing.scope is Scope.USER:
+        return "it is root: the system would go with it" if thing.uid == 0 else None
+    if thing.scope is Scope.UNIT or thing.scope is Scope.SLICE:
+        return next((f"it holds {p.name} (pid {p.pid})" for p in thing.members if p.pid == 1), None)
+    return next((reason for each in thing.members if (reason := _essential_process(each))), None)
+
+
+def _essential_cgroup(thing: Thing) -> str | None:
+    name = (thing.path or "").rpartition("/")[2]
+    if name in ("-.slice", "system.slice", "user.slice", "init.scope"):
+        return f"{name} holds the system itself"
+    if thing.unit and any(fnmatchcase(thing.unit, pattern) for pattern in ESSENTIAL_UNITS):
+        return f"{thing.unit} is essential"
+    if name.startswith("session-") and name.endswith(".scope"):
+        return f"{name} is someone's session; prune processes or trees in it instead"
+    if thing.scope is Scope.SLICE:
+        held = next((each for each in thing.members if _essential_process(each)), None)
+        return f"it holds {held.name} (pid {held.pid})" if held else None
+    return None
+
+
+def _essential_process(process: Process) -> str | None:
+    if process.pid in (1, 2) or process.ppid == 2:
+        return "it is the first process" if process.pid == 1 else "it is a kernel thread"
+    if any(fnmatchcase(process.name, pattern) for pattern in ESSENTIAL_PROCESSES):
+        return f"{process.name} is essential"
+    leaf = (process.cgroup or "").rpartition("/")[2]
+    if process.pid == process.session and leaf.startswith("session-") and leaf.endswith(".scope"):
+        return "it leads someone's session"
+    return None
+
+
+def _kernel(thing: Thing, tick: Tick) -> str | None:
+    for each in thing.members:
+        if each.oom_score_adj is not None and each.oom_score_adj <= -1000:
+            whose = "it" if thing.scope is Scope.PROCESS else f"{each.name} (pid {each.pid}) in it"
+            return f"{whose} has an OOM score adjustment of -1000"
+    preference = _preference(thing, tick)
+    if preference is not None and preference.kind == "omit" and preference.honoured:
+        return "its owner asked to omit it (ManagedOOMPreference=omit)"
+    least = thing.cgroup.memory_min_bytes if thing.cgroup is not None else None
+    if least and thing.scope not in _OF_ONE_PROCESS and (thing.usage or 0.0) <= least:
+        return "it holds no more than memory.min guarantees it"
+    return None
+
+
+def _preference(thing: Thing, tick: Tick) -> Preference | None:
+    """The attribute speaks for its own cgroup and is not inherited by those below."""
+    return tick.preferences.get(thing.path) if thing.path is not None else None
+
+
+def _configured(thing: Thing, rule: Rule) -> str | None:
+    if _selected(rule.shield.protect, thing):
+        return "the configuration protects it"
+    if rule.spare is not None and _selected(rule.spare, thing):
+        return f"rule {rule.name} excepts it"
+    if rule.only is not None and not _selected(rule.only, thing):
+        return f"rule {rule.name} is about others only"
+    return None
+
+
+def _selected(selector: Selector, thing: Thing) -> bool:
+    return selector.matches(unit=thing.unit, cgroup=thing.path, uid=thing.uid, name=thing.name)

@@ -1,0 +1,186 @@
+"""A rule, compiled: thresholds in base units, conditions as a tree over numbered leaves."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from resourced.decision import Level, Mode, Scope, Step
+from resourced.policy.expression import Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One comparison."""
+
+    expression: Expression
+    """What is compared."""
+    above: bool
+    """Whether it holds above the threshold, or below."""
+    threshold: float
+    """In the expression's unit."""
+    clear: float
+    """Once the rule fires, the comparison holds until the value passes this."""
+    period_seconds: float
+    """How long it must hold."""
+    share: float
+    """Share of that time, 0-1."""
+
+    def holds(self, value: float, *, firing: bool) -> bool:
+        """Return whether the comparison holds for a value."""
+        threshold = self.clear if firing else self.threshold
+        return value > threshold if self.above else value < threshold
+
+
+class Join(StrEnum):
+    """How conditions are joined."""
+
+    ALL = "all"
+    ANY = "any"
+    NOT = "not"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Joined conditions; an int is the number of a leaf."""
+
+    join: Join
+    parts: tuple["Tree", ...]
+
+
+Tree = Node | int
+
+Truth = bool | None
+"""Yes, no, or not known."""
+
+GAIN_UNITS: dict[str, str] = {
+    "memory": "By",
+    "swap": "By",
+    "gpu_memory": "By",
+    "cpu": "{cpu}",
+    "io": "By/s",
+    "pids": "{process}",
+}
+"""Unit of gains and usages by resource."""
+
+
+def evaluate(tree: Tree, leaves: "list[Truth]") -> "Truth":
+    """Return whether a condition holds; None if that can't be told from what is known."""
+    if isinstance(tree, int):
+        return leaves[tree]
+    if tree.join is Join.NOT:
+        inner = evaluate(tree.parts[0], leaves)
+        return None if inner is None else not inner
+    decisive = tree.join is Join.ANY
+    known: Truth = not decisive
+    for part in tree.parts:
+        value = evaluate(part, leaves)
+        if value is decisive:
+            return decisive
+        if value is None:
+            known = None
+    return known
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One step of the ladder."""
+
+    step: Step
+    """What is done."""
+    grace_seconds: float
+    """How long its effect is awaited."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Patterns; any that matches will do."""
+
+    units: tuple[str, ...] = ()
+    """systemd units."""
+    slices: tuple[str, ...] = ()
+    """Slices with everything below."""
+    users: tuple[str, ...] = ()
+    """User ids."""
+    processes: tuple[str, ...] = ()
+    """Command names."""
+
+    def matches(self, *, unit: str | None, cgroup: str | None, uid: int | None, name: str) -> bool:
+        """Return whether something with these properties is selected."""
+        parts = cgroup.split("/") if cgroup else []
+        return (
+            any(_any_match(self.units, each) for each in (unit, *parts) if each)
+            or any(_any_match(self.slices, part) for part in parts if part.endswith(".slice"))
+            or (uid is not None and _any_match(self.users, str(uid)))
+            or _any_match(self.processes, name)
+        )
+
+
+def _any_match(patterns: tuple[str, ...], text: str) -> bool:
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
+
+
+@dataclass(frozen=True, slots=True)
+class Shield:
+    """What the owner of the machine says of everyone, for every rule."""
+
+    protect: Selector = Selector()
+    """Never pruned."""
+    priorities: tuple[tuple[Selector, float], ...] = ()
+    """Priority of what is selected, the first that matches; 0 for the rest; higher is more important."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What a target must free at least."""
+
+    amount: float
+    """In the resource's unit, or a share of its total."""
+    relative: bool
+    """Whether it is a share of the total."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule."""
+
+    name: str
+    """Unique."""
+    description: str
+    """Why it exists."""
+    level: Level
+    """How grave."""
+    mode: Mode
+    """How far it may go."""
+    tree: Tree
+    """The condition."""
+    leaves: tuple[Leaf, ...]
+    """Its comparisons by number."""
+    instance_label: str | None
+    """Label whose values are judged apart (a GPU, a mount); None for the machine as a whole."""
+    clear_seconds: float
+    """How long the condition must be gone before the rule is over."""
+    cooldown_seconds: float
+    """How long after a decision no further one is taken."""
+    warmup_seconds: float
+    """How long the machine must have been watched."""
+    resource: str
+    """memory, swap, gpu_memory, cpu, io or pids."""
+    gain: Gain
+    """What a target must free at least."""
+    scope: Scope
+    """What is pruned."""
+    rank: tuple[tuple[str, float], ...]
+    """Strategies with weights."""
+    rungs: tuple[Rung, ...]
+    """The ladder."""
+    only: Selector | None
+    """If given, nothing else may be pruned."""
+    spare: Selector | None
+    """These may not be pruned."""
+    shield: Shield
+    """What the owner of the machine says of everyone."""
+
+    @property
+    def prunes(self) -> bool:
+        """Whether the rule asks for something to give way; a rule of level warn only speaks."""
+        return self.level is not Level.WARN

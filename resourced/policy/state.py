@@ -1,0 +1,191 @@
+"""What the judge remembers between ticks: immutable, and saved as JSON so that a restart forgets nothing."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from resourced.decision import Decision, Phase
+from resourced.policy.binding import Binding
+from resourced.policy.window import Window, empty
+
+VERSION = 1
+
+
+class Held(NamedTuple):
+    """How long a comparison has held, and how much of its period agrees."""
+
+    seconds: float
+    """Time credited: between two samples that both held; within the period if only a share must agree."""
+    seen: float
+    """Monotonic time of the newest sample for which it held."""
+    samples: int
+    """Samples since it began to hold, or in the period."""
+    agreeing: int
+    """Those for which it held."""
+    credits: tuple[tuple[float, float, int], ...] = ()
+    """(monotonic time, seconds credited, whether it held) of each sample in the period, where a share is asked for."""
+
+
+class Standing(NamedTuple):
+    """Where one rule stands for one instance."""
+
+    phase: Phase = Phase.INACTIVE
+    since: float = 0.0
+    """Monotonic time at which the phase began."""
+    since_wall: float = 0.0
+    """The same, wall time."""
+    true_since: float | None = None
+    """Monotonic time since which the condition has held, its periods left aside."""
+    decided: float | None = None
+    """Monotonic time of the last decision."""
+    decisions: int = 0
+    """Decisions since it began to fire."""
+    fired: tuple[float, ...] = ()
+    """Monotonic times at which it began to fire lately."""
+    last_id: str | None = None
+    """The last decision's id."""
+
+
+IDLE = Standing()
+
+
+class Pruned(NamedTuple):
+    """A target chosen lately."""
+
+    time: float
+    """Monotonic time."""
+    gravity: int
+    """Gravity of the rule: 0 is hard."""
+    resource: str
+    """What was to be freed."""
+    key: str
+    """The candidate."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeState:
+    """Everything that the judge remembers."""
+
+    started: float | None = None
+    """Monotonic time of the first tick."""
+    last: float | None = None
+    """Monotonic time of the last tick."""
+    boot_id: str | None = None
+    """Boot to which monotonic times belong."""
+    binding: Binding | None = None
+    """Rules and layout to which the tuples below belong."""
+    windows: tuple[Window, ...] = ()
+    leaves: tuple[Held | None, ...] = ()
+    instances: tuple[Standing, ...] = ()
+    hot: frozenset[int] = frozenset()
+    """Numbers of the instances that are not inactive."""
+    pruned: tuple[Pruned, ...] = ()
+    """Targets chosen lately, oldest first."""
+    decisions: tuple[tuple[int, Decision], ...] = ()
+    """Decisions behind the instances that fire, by number."""
+    parked: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What belongs to rules or instances that aren't there now: windows, leaves and instances by key."""
+
+    @classmethod
+    def empty(cls) -> "JudgeState":
+        """Return the state of a judge that has seen nothing."""
+        return cls()
+
+    def keyed(self) -> dict[str, dict[str, Any]]:
+        """Return windows, leaves and instances by key, with what is parked."""
+        parts = {name: dict(self.parked.get(name, {})) for name in ("windows", "leaves", "instances")}
+        if self.binding is not None:
+            parts["windows"].update(zip(self.binding.windows, self.windows, strict=True))
+            parts["leaves"].update(
+                (bound.key, held) for bound, held in zip(self.binding.leaves, self.leaves, strict=True) if held
+            )
+            parts["instances"].update(
+                (bound.key, standing)
+                for bound, standing in zip(self.binding.instances, self.instances, strict=True)
+                if standing is not IDLE
+            )
+        return parts
+
+    def bind(self, binding: Binding) -> "JudgeState":
+        """Return the same state for other rules or another layout."""
+        parts = self.keyed()
+        windows = tuple(parts["windows"].pop(key, None) or empty() for key in binding.windows)
+        leaves = tuple(parts["leaves"].pop(bound.key, None) for bound in binding.leaves)
+        instances = tuple(parts["instances"].pop(bound.key, IDLE) for bound in binding.instances)
+        hot = frozenset(number for number, each in enumerate(instances) if each.phase is not Phase.INACTIVE)
+        known = {f"{each.rule.name}|{each.name}": number for number, each in enumerate(binding.instances)}
+        decisions = tuple(
+            (known[f"{decision.rule}|{decision.instance}"], decision)
+            for _, decision in self.decisions
+            if f"{decision.rule}|{decision.instance}" in known
+        )
+        parked = {name: dict(list(part.items())[-_MOST_PARKED:]) for name, part in parts.items()}
+        return JudgeState(
+            self.started,
+            self.last,
+            self.boot_id,
+            binding,
+            windows,
+            leaves,
+            instances,
+            hot,
+            self.pruned,
+            decisions,
+            parked,
+        )
+
+    def after_boot(self) -> "JudgeState":
+        """Return what outlives a reboot: the means of earlier days, which hang on wall time."""
+        kept = {key: window for key, window in self.keyed()["windows"].items() if "seasonal(" in key}
+        return JudgeState(parked={"windows": kept})
+
+    def to_json(self) -> str:
+        """Return the state as text, for `from_json`."""
+        parts = self.keyed()
+        return json.dumps(
+            {
+                "version": VERSION,
+                "started": self.started,
+                "last": self.last,
+                "boot_id": self.boot_id,
+                "pruned": self.pruned,
+                "windows": {key: window.to_json() for key, window in parts["windows"].items()},
+                "leaves": parts["leaves"],
+                "instances": parts["instances"],
+            },
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "JudgeState":
+        """Return the state that `to_json` wrote.
+
+        Raises:
+            ValueError: The text is something else, or of another version.
+        """
+        try:
+            saved = json.loads(text)
+            if saved["version"] != VERSION:
+                raise ValueError(f"state of the policy has version {saved['version']!r}, expected {VERSION}")
+            parts: dict[str, dict[str, Any]] = {
+                "windows": {key: Window.from_json(each) for key, each in saved["windows"].items()},
+                "leaves": {key: _held(each) for key, each in saved["leaves"].items()},
+                "instances": {key: _standing(each) for key, each in saved["instances"].items()},
+            }
+            pruned = tuple(Pruned(*each) for each in saved["pruned"])
+            return cls(saved["started"], saved["last"], saved["boot_id"], pruned=pruned, parked=parts)
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            raise ValueError(f"this is not a state of the policy: {error!r}") from error
+
+
+_MOST_PARKED = 256
+
+
+def _held(saved: list[Any]) -> Held:
+    seconds, seen, samples, agreeing, credits_ = saved
+    return Held(seconds, seen, samples, agreeing, tuple((at, credit, hit) for at, credit, hit in credits_))
+
+
+def _standing(saved: list[Any]) -> Standing:
+    phase, since, since_wall, true_since, decided, decisions, fired, last_id = saved
+    return Standing(Phase(phase), since, since_wall, true_since, decided, decisions, tuple(fired), last_id)

@@ -223,8 +223,11 @@ class NetworkCollector:
         )
 
     def close(self) -> None:
-        for file in (self._dev, self._sockstat, self._sockstat6, *filter(None, self._known.values())):
+        for file in (self._dev, self._sockstat, self._sockstat6):
             file.close()
+        for known in self._known.values():
+            if known is not None:
+                known.close()
 
 
 def _both(four: dict[str, int], six: dict[str, int]) -> int | None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from resourced.snapshot.cgroups import Cgroups
 from resourced.snapshot.cpu import Cpu
-from resourced.snapshot.disk import Disk, Filesystems
+from resourced.snapshot.disk import Disk
+from resourced.snapshot.filesystems import Filesystems
 from resourced.snapshot.gpus import Gpus
 from resourced.snapshot.memory import Memory
 from resourced.snapshot.network import Network

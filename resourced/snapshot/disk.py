@@ -1,6 +1,10 @@
-"""Block devices and file systems: what a snapshot says of them."""
+"""Block devices: what a snapshot says of them."""
 
 from dataclasses import dataclass
+
+from resourced.collectors.base import Taken
+from resourced.collectors.disk import DeviceSample, DiskSample
+from resourced.quantities import rate, share
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,39 +53,32 @@ class Disk:
     """Keyed by kernel name (sda, nvme0n1, dm-0), sorted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Filesystem:
-    """One mounted file system, from /proc/self/mountinfo and statvfs(2)."""
-
-    device: str
-    """What is mounted: a device, a dataset, a remote path."""
-    type: str
-    """File system type: ext4, xfs, nfs4, …"""
-    read_only: bool
-    """Whether it is mounted read-only."""
-    total_bytes: int | None
-    """Size; null while it does not answer."""
-    used_bytes: int | None
-    """Used by files and metadata."""
-    free_bytes: int | None
-    """Free, with what is reserved for root."""
-    available_bytes: int | None
-    """Free for users who are not root."""
-    utilization: float | None
-    """used / (used + available), as df(1) shows it, 0-1."""
-    inodes_total: int | None
-    """Inodes; null where the type has no fixed number."""
-    inodes_free: int | None
-    """Free inodes."""
-    inodes_utilization: float | None
-    """Share of inodes used, 0-1."""
-    reason: str | None
-    """Why the values are null: the file system does not answer, or may not be asked."""
+def derive_disk(before: Taken[DiskSample] | None, now: Taken[DiskSample], previous: Disk | None) -> Disk:
+    """Return the disk section; a device that is new, or whose counters were reset, has no rates this time."""
+    del previous
+    elapsed_s = now.seconds_since(before)
+    old = before.sample.devices if before else {}
+    return Disk({name: _device(old.get(name), new, elapsed_s) for name, new in now.sample.devices.items()})
 
 
-@dataclass(frozen=True, slots=True)
-class Filesystems:
-    """All mounted file systems that hold data."""
-
-    mounts: dict[str, Filesystem]
-    """Keyed by mount point, sorted; of several mounts of one device the shortest path is kept."""
+def _device(before: DeviceSample | None, now: DeviceSample, elapsed_s: float) -> Device:
+    busy = rate(before.busy_seconds if before else None, now.busy_seconds, elapsed_s)
+    reads, writes = before.read_operations if before else None, before.write_operations if before else None
+    return Device(
+        read_bytes=now.read_bytes,
+        write_bytes=now.write_bytes,
+        discard_bytes=now.discard_bytes,
+        read_operations=now.read_operations,
+        write_operations=now.write_operations,
+        read_seconds=now.read_seconds,
+        write_seconds=now.write_seconds,
+        busy_seconds=now.busy_seconds,
+        queue_seconds=now.queue_seconds,
+        in_flight=now.in_flight,
+        read_bytes_per_second=rate(before.read_bytes if before else None, now.read_bytes, elapsed_s),
+        write_bytes_per_second=rate(before.write_bytes if before else None, now.write_bytes, elapsed_s),
+        read_operations_per_second=rate(reads, now.read_operations, elapsed_s),
+        write_operations_per_second=rate(writes, now.write_operations, elapsed_s),
+        utilization=share(busy, 1.0),
+        queue_length=rate(before.queue_seconds if before else None, now.queue_seconds, elapsed_s),
+    )

@@ -53,11 +53,11 @@ def derive_sensors(before: Taken[SensorsSample] | None, now: Taken[SensorsSample
             for key, found in sample.temperatures.items()
         },
         fans_rpm=sample.fans_rpm,
-        battery=_battery(sample.batteries, sample.plugged_in),
+        battery=_battery(sample.batteries, plugged_in=sample.plugged_in),
     )
 
 
-def _battery(batteries: tuple[BatterySample, ...], plugged_in: bool | None) -> Battery | None:
+def _battery(batteries: tuple[BatterySample, ...], *, plugged_in: bool | None) -> Battery | None:
     """Return all batteries as one: by their energy if each of them tells it, else by the mean of their charge."""
     charged = [battery.charge_share for battery in batteries if battery.charge_share is not None]
     if not charged:

@@ -49,7 +49,7 @@ class Mount:
     @property
     def holds_data(self) -> bool:
         """Whether its space is worth knowing."""
-        if self.type in _PSEUDO or self.type in _IMAGES:
+        if self.type in _PSEUDO or self.type in _IMAGES or self.path.startswith(("/proc/", "/sys/")):
             return False
         if self.type == "overlay":
             return self.path == "/"  # a container's; elsewhere it repeats the file system below

@@ -1,0 +1,137 @@
+"""From JSON to the dataclasses that the daemon itself uses. pydantic and the snapshot are imported on first use."""
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from resourced.client.errors import ApiError
+from resourced.decision import Decision, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from resourced.snapshot import Health, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One section of the newest snapshot.
+
+    Attributes:
+        name: Name of the section.
+        sequence: Number of the sample.
+        time: Wall time of the sample, seconds since the epoch.
+        monotonic_seconds: The same moment on CLOCK_MONOTONIC.
+        health: How the value came about; `usable` says whether it belongs to this very sample.
+        value: The section (`resourced.snapshot`), or None if it was never read.
+    """
+
+    name: str
+    sequence: int
+    time: float
+    monotonic_seconds: float
+    health: "Health | None"
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Values from the history, a column a series; a gap is None.
+
+    Attributes:
+        times: Wall time of each row, seconds since the epoch.
+        series: Columns by the name of the series.
+        units: UCUM unit of each series.
+        raw: The whole answer.
+    """
+
+    times: tuple[float, ...]
+    series: dict[str, tuple[float | None, ...]]
+    units: dict[str, str] = field(default_factory=dict)
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A decision with what came of it."""
+
+    decision: Decision
+    outcomes: tuple[Outcome, ...] = ()
+
+
+SECTION_NAMES = {"gpu": "gpus", "filesystem": "filesystems"}
+"""What the paths call a section where the snapshot calls it otherwise."""
+
+
+@cache
+def adapter(kind: Any) -> "TypeAdapter[Any]":
+    """Return what validates JSON of this type."""
+    from pydantic import TypeAdapter  # noqa: PLC0415 - 20 MB that a caller of should_prune in a shell loop can spare
+
+    return TypeAdapter(kind)
+
+
+def verdict(body: Any) -> Verdict:
+    """Return the answer of /prune."""
+    found: Verdict = adapter(Verdict).validate_python(body)
+    return found
+
+
+def decisions(body: Any) -> list[Decision]:
+    """Return the answer of /decisions."""
+    found: list[Decision] = adapter(list[Decision]).validate_python(items(body, "decisions"))
+    return found
+
+
+def explained(body: Any) -> Explained:
+    """Return the answer of /decisions/{id}."""
+    inner = body.get("decision", body)
+    outcomes = body.get("outcomes") or ()
+    return Explained(
+        adapter(Decision).validate_python(inner), adapter(tuple[Outcome, ...]).validate_python(tuple(outcomes))
+    )
+
+
+def snapshot(body: Any) -> "Snapshot":
+    """Return the answer of /resources/all."""
+    from resourced.snapshot import Snapshot  # noqa: PLC0415 - brings all the sections with it
+
+    found: Snapshot = adapter(Snapshot).validate_python(body)
+    return found
+
+
+def resource(name: str, body: dict[str, Any]) -> Resource:
+    """Return the answer of /resources/{name}."""
+    from typing import get_type_hints  # noqa: PLC0415 - see below
+
+    from resourced.snapshot import Health, Snapshot  # noqa: PLC0415 - brings all the sections with it
+
+    section = SECTION_NAMES.get(name, name)
+    kind = get_type_hints(Snapshot)[section]
+    health = body.get("collector")
+    return Resource(
+        name=section,
+        sequence=body["sequence"],
+        time=body["time"],
+        monotonic_seconds=body["monotonic_seconds"],
+        health=None if health is None else adapter(Health).validate_python(health),
+        value=adapter(kind).validate_python(body.get(section)),
+    )
+
+
+def table(body: dict[str, Any]) -> Table:
+    """Return the answer of /history."""
+    columns = {
+        name: tuple(column["values"] if isinstance(column, dict) else column)
+        for name, column in body.get("series", {}).items()
+    }
+    units = {name: c["unit"] for name, c in body.get("series", {}).items() if isinstance(c, dict) and c.get("unit")}
+    return Table(tuple(body["times"]), columns, {**body.get("units", {}), **units}, body)
+
+
+def items(body: Any, key: str) -> list[Any]:
+    """Return the list in an answer that is a list, or an object with the list under a key."""
+    found = body.get(key) if isinstance(body, dict) else body
+    if not isinstance(found, list):
+        raise ApiError(200, {"title": "Answer not understood", "detail": f"there is no list of {key} in it"})
+    return found

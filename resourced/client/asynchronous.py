@@ -1,0 +1,191 @@
+"""The client for programs with an event loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from resourced.client import calls
+from resourced.client.answers import Explained, Resource, Table
+from resourced.client.base import ClientBase, check, read, repeatable, stream_headers, stream_query
+from resourced.client.calls import Call
+from resourced.client.sse import EventParser, ServerEvent
+from resourced.decision import Decision, Verdict
+
+if TYPE_CHECKING:
+    import httpx
+
+    from resourced.snapshot import Snapshot
+
+T = TypeVar("T")
+
+
+class AsyncClient(ClientBase):
+    """Asks a daemon.
+
+    Belongs to one event loop.
+
+    Example:
+        async with AsyncClient() as client:
+            if await client.should_prune():
+                save_and_exit()
+    """
+
+    _http: "httpx.AsyncClient | None" = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+    async def get(self, path: str, **params: Any) -> Any:
+        """Return the decoded JSON of any path."""
+        return await self.do(calls.get(path, **params))
+
+    async def resources(self, name: str, *, fresh: bool = False) -> Resource:
+        """Return one section of the newest snapshot, such as cpu, memory or gpu.
+
+        Args:
+            name: Name of the section.
+            fresh: Whether to take a sample now instead of the newest one.
+        """
+        return await self.do(calls.resource(name, fresh=fresh))
+
+    async def all(self, *, fresh: bool = False) -> "Snapshot":
+        """Return the newest snapshot of the whole machine."""
+        return await self.do(calls.everything(fresh=fresh))
+
+    async def should_prune(self, *, fresh: bool = False) -> Verdict:
+        """Return whether something must give way now, with the reasons; true in a boolean context if so."""
+        return await self.do(calls.should_prune(fresh=fresh))
+
+    async def prune(
+        self, *, pid: int | None = None, unit: str | None = None, workload: str | None = None
+    ) -> dict[str, Any]:
+        """Return whether this process, unit or workload would have to give way, and how near it is."""
+        return await self.do(calls.prune(pid, unit, workload))
+
+    async def history(
+        self,
+        metrics: Sequence[str],
+        *,
+        start: float | str | None = None,
+        end: float | str | None = None,
+        step: float | str | None = None,
+        points: int | None = None,
+        aggregate: str | None = None,
+    ) -> Table:
+        """Return series from the history.
+
+        Args:
+            metrics: Names or patterns of series.
+            start: Seconds since the epoch, or a time as the API takes it ("-8h").
+            end: Likewise; now if not given.
+            step: Seconds between rows, or a duration ("1min").
+            points: About how many rows, instead of a step.
+            aggregate: How values of one row are put together: mean, min, max, last, …
+        """
+        return await self.do(calls.history(metrics, start, end, step, points, aggregate))
+
+    async def decisions(self, **filters: Any) -> list[Decision]:
+        """Return decisions, newest first; filters are since, until, rule, unit, user and limit."""
+        return await self.do(calls.decisions(**filters))
+
+    async def decision(self, identity: str) -> Explained:
+        """Return one decision with what came of it."""
+        return await self.do(calls.decision(identity))
+
+    async def status(self) -> dict[str, Any]:
+        """Return how the daemon itself is."""
+        found: dict[str, Any] = await self.do(calls.get("/healthz"))
+        return found
+
+    async def catalog(self) -> Any:
+        """Return what each metric means."""
+        return await self.do(calls.get("/catalog"))
+
+    async def set_log_level(self, level: str) -> Any:
+        """Change the level of the daemon's log."""
+        return await self.do(calls.set_log_level(level))
+
+    async def reload(self) -> Any:
+        """Let the daemon read its configuration again."""
+        return await self.do(calls.reload())
+
+    async def approve(self, identity: str) -> Any:
+        """Agree to a decision that waits."""
+        return await self.do(calls.answer(identity, "approve"))
+
+    async def veto(self, identity: str) -> Any:
+        """Refuse a decision that waits."""
+        return await self.do(calls.answer(identity, "veto"))
+
+    async def events(self, kinds: Sequence[str] | None = None) -> AsyncIterator[ServerEvent]:
+        """Yield what happens, for ever; a break of the connection is bridged while patience lasts.
+
+        Args:
+            kinds: Which kinds of events; all if not given.
+        """
+        import httpx  # noqa: PLC0415 - imported when the first question is asked
+
+        parser = EventParser()
+        pauses = self._pauses()
+        while True:
+            try:
+                async for event in self._stream(parser, kinds):
+                    pauses = self._pauses()
+                    yield event
+                failure: httpx.TransportError = httpx.RemoteProtocolError("the stream ended")
+            except httpx.TransportError as error:
+                failure = error
+            pause = next(pauses, None)
+            if pause is None:
+                raise self._failure(failure) from failure
+            await asyncio.sleep(pause)
+
+    async def do(self, call: Call[T]) -> T:
+        """Ask, and ask again while the daemon restarts.
+
+        Raises:
+            NotRunning: Nobody answers.
+            NotAllowed: This user may not connect.
+            ApiError: The daemon said no.
+        """
+        import httpx  # noqa: PLC0415 - imported when the first question is asked
+
+        pauses = self._pauses()
+        while True:
+            try:
+                return read(call, await self._open().request(call.method, call.path, params=call.query, json=call.body))
+            except httpx.TransportError as error:
+                pause = next(pauses, None) if repeatable(error, call.method) else None
+                if pause is None:
+                    raise self._failure(error) from error
+            await asyncio.sleep(pause)
+
+    async def _stream(self, parser: EventParser, kinds: Sequence[str] | None) -> AsyncIterator[ServerEvent]:
+        asked = self._open().stream(
+            "GET", "/events", params=stream_query(kinds), headers=stream_headers(parser), timeout=None
+        )
+        async with asked as response:
+            if not response.is_success:
+                await response.aread()
+                check(response)
+            async for line in response.aiter_lines():
+                event = parser.feed(line)
+                if event:
+                    yield event
+
+    def _open(self) -> "httpx.AsyncClient":
+        if self._http is None:
+            import httpx  # noqa: PLC0415 - imported when the first question is asked
+
+            transport = httpx.AsyncHTTPTransport(uds=self.target.socket) if self.target.socket else None
+            self._http = httpx.AsyncClient(transport=transport, **self._settings())
+        return self._http

@@ -1,0 +1,110 @@
+"""Every question that can be asked, as data: the two clients differ in how they wait, not in what they ask."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from urllib.parse import quote
+
+from resourced.client import answers
+from resourced.client.answers import Explained, Resource, Table
+from resourced.decision import Decision, Verdict
+
+if TYPE_CHECKING:
+    from resourced.snapshot import Snapshot
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request and how its answer is read.
+
+    Attributes:
+        method: GET, POST or PUT.
+        path: Path below the server.
+        parse: Makes the answer from the decoded JSON.
+        params: Query parameters; those that are None are left out.
+        body: Sent as JSON.
+    """
+
+    method: str
+    path: str
+    parse: Callable[[Any], T]
+    params: dict[str, Any] = field(default_factory=dict)
+    body: Any = None
+
+    @property
+    def query(self) -> dict[str, Any]:
+        """Return the parameters that are set."""
+        return {name: value for name, value in self.params.items() if value is not None}
+
+
+def _same(body: Any) -> Any:
+    return body
+
+
+def get(path: str, **params: Any) -> Call[Any]:
+    """Read any path; the answer is the decoded JSON."""
+    return Call("GET", path, _same, params)
+
+
+def resource(name: str, *, fresh: bool = False) -> Call[Resource]:
+    """Read one section of the newest snapshot."""
+    return Call("GET", f"/resources/{quote(name)}", lambda body: answers.resource(name, body), _fresh(fresh))
+
+
+def everything(*, fresh: bool = False) -> "Call[Snapshot]":
+    """Read the newest snapshot."""
+    return Call("GET", "/resources/all", answers.snapshot, _fresh(fresh))
+
+
+def should_prune(*, fresh: bool = False) -> Call[Verdict]:
+    """Ask whether something must give way."""
+    return Call("GET", "/prune", answers.verdict, _fresh(fresh))
+
+
+def prune(pid: int | None, unit: str | None, workload: str | None) -> Call[dict[str, Any]]:
+    """Ask whether this one would have to give way."""
+    return Call("GET", "/prune", _same, {"pid": pid, "unit": unit, "workload": workload})
+
+
+def history(
+    metrics: Sequence[str],
+    start: float | str | None,
+    end: float | str | None,
+    step: float | str | None,
+    points: int | None,
+    aggregate: str | None,
+) -> Call[Table]:
+    """Read series from the history."""
+    params = {"metric": list(metrics), "start": start, "end": end, "step": step, "points": points}
+    return Call("GET", "/history", answers.table, {**params, "aggregate": aggregate})
+
+
+def decisions(**params: Any) -> Call[list[Decision]]:
+    """List decisions, newest first."""
+    return Call("GET", "/decisions", answers.decisions, params)
+
+
+def decision(identity: str) -> Call[Explained]:
+    """Read one decision with what came of it."""
+    return Call("GET", f"/decisions/{quote(identity, safe='')}", answers.explained)
+
+
+def answer(identity: str, verb: str) -> Call[Any]:
+    """Approve or veto a decision that waits."""
+    return Call("POST", f"/decisions/{quote(identity, safe='')}/{verb}", _same)
+
+
+def set_log_level(level: str) -> Call[Any]:
+    """Change the level of the daemon's log."""
+    return Call("PUT", "/log-level", _same, body={"level": level})
+
+
+def reload() -> Call[Any]:
+    """Read the configuration again."""
+    return Call("POST", "/reload", _same)
+
+
+def _fresh(fresh: bool) -> dict[str, Any]:  # noqa: FBT001 - the caller's flag, passed on
+    return {"fresh": 1 if fresh else None}

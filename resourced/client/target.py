@@ -1,0 +1,48 @@
+"""Where the daemon is: a Unix socket by default, or a URL."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SYSTEM_SOCKET = Path("/run/resourced/resourced.sock")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An address in the form that an HTTP client wants.
+
+    Attributes:
+        base_url: Scheme and host; a fixed one for a Unix socket.
+        socket: Path of the Unix socket; None for TCP.
+    """
+
+    base_url: str
+    socket: str | None = None
+
+    def __str__(self) -> str:
+        return self.socket or self.base_url
+
+
+def candidates(environment: Mapping[str, str]) -> list[Path]:
+    """Return the sockets at which a daemon may listen, the system's first."""
+    runtime = environment.get("XDG_RUNTIME_DIR")
+    return [SYSTEM_SOCKET, *([Path(runtime) / "resourced/resourced.sock"] if runtime else [])]
+
+
+def find_target(target: str | None = None, environment: Mapping[str, str] = os.environ) -> Target:
+    """Return the address that is meant.
+
+    Args:
+        target: A URL (http:// or https://) or the path of a socket. If not given, $RESOURCED_SOCKET, or else the first
+            of the usual sockets that exists.
+        environment: Where variables stand.
+    """
+    named = target or environment.get("RESOURCED_SOCKET")
+    if named and named.startswith(("http://", "https://")):
+        return Target(named.rstrip("/"))
+    if named:
+        return Target("http://localhost", named.removeprefix("unix:"))
+    usual = candidates(environment)
+    found = next((path for path in usual if path.exists()), usual[0])
+    return Target("http://localhost", str(found))

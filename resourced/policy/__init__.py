@@ -5,23 +5,33 @@ decisions and the verdict. The same function runs live, in tests and over the re
 """
 
 from resourced.policy.compile import compile_rules, required_metrics, shield_of
+from resourced.policy.explain import explain
 from resourced.policy.judge import Judgement, judge
 from resourced.policy.observation import Myself, Preference, Tick, Workload
+from resourced.policy.outlook import Outlook, outlook
+from resourced.policy.replay import Comparison, ReplayResult, compare, replay
 from resourced.policy.rule import Rule, Rung, Shield
 from resourced.policy.state import JudgeState
 
 __all__ = [
+    "Comparison",
     "JudgeState",
     "Judgement",
     "Myself",
+    "Outlook",
     "Preference",
+    "ReplayResult",
     "Rule",
     "Rung",
     "Shield",
     "Tick",
     "Workload",
+    "compare",
     "compile_rules",
+    "explain",
     "judge",
+    "outlook",
+    "replay",
     "required_metrics",
     "shield_of",
 ]

@@ -71,6 +71,10 @@ class Population:
                     self._below.setdefault(ancestor, []).append(process)
         return self._below.get(path, [])
 
+    def members_by_key(self, scope: Scope) -> dict[str, frozenset[int]]:
+        """Return the process ids of each thing of a scope, by its key."""
+        return {thing.key: frozenset(each.pid for each in thing.members) for thing in gather(self, scope)}
+
     def usage(self, process: Process) -> float | None:
         """Return what a process holds of the resource."""
         if self.resource == "io":

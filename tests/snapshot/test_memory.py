@@ -18,7 +18,8 @@ def test_impossible_values_are_passed_on_but_not_computed_with() -> None:
 def test_what_the_kernel_does_not_tell_is_null() -> None:
     memory = derive_memory(None, taken(sample({"MemTotal": 100})), None)
 
-    assert memory.available_bytes is memory.utilization is memory.oom_kills is memory.zram is None
+    assert memory.available_bytes is memory.utilization is memory.oom_kills is None
+    assert memory.zram is None
     assert memory.reclaim_scanned_pages is memory.swap_in_bytes is None
 
 

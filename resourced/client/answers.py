@@ -121,12 +121,9 @@ def resource(name: str, body: dict[str, Any]) -> Resource:
 
 def table(body: dict[str, Any]) -> Table:
     """Return the answer of /history."""
-    columns = {
-        name: tuple(column["values"] if isinstance(column, dict) else column)
-        for name, column in body.get("series", {}).items()
-    }
-    units = {name: c["unit"] for name, c in body.get("series", {}).items() if isinstance(c, dict) and c.get("unit")}
-    return Table(tuple(body["times"]), columns, {**body.get("units", {}), **units}, body)
+    columns = {item["series"]: tuple(item["values"]) for item in body["series"]}
+    units = {item["series"]: item["unit"] for item in body["series"]}
+    return Table(tuple(body["times"]), columns, units, body)
 
 
 def items(body: Any, key: str) -> list[Any]:

@@ -1,0 +1,129 @@
+"""How values look: columns, units, sparklines and plots. Pure functions from values to text."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from resourced.quantities import format_duration, format_size
+
+_BARS = "▁▂▃▄▅▆▇█"
+_CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "�")
+"""Names come from processes and units, which anybody may choose; none may move the cursor."""
+
+
+def safe(text: str) -> str:
+    """Return a text without anything that a terminal would obey."""
+    return text.translate(_CONTROL)
+
+
+def size(value: float | None) -> str:
+    """Return bytes as a person reads them."""
+    return "-" if value is None else format_size(value)
+
+
+def speed(value: float | None) -> str:
+    """Return bytes a second as a person reads them."""
+    return "-" if value is None else f"{format_size(value)}/s"
+
+
+def percent(value: float | None) -> str:
+    """Return a share as a percentage."""
+    return "-" if value is None else f"{value * 100:.1f}%"
+
+
+def moment(value: float | None) -> str:
+    """Return wall time in the local zone."""
+    return "-" if value is None else datetime.fromtimestamp(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def quantity(value: float | None, unit: str) -> str:
+    """Return a value of a metric with its unit."""
+    if value is None:
+        return "-"
+    match unit:
+        case "By":
+            return format_size(value)
+        case "By/s":
+            return f"{format_size(value)}/s"
+        case "s":
+            return format_duration(value)
+        case "1":
+            return f"{value:.4g}"
+        case _:
+            return f"{value:.4g} {unit.strip('{}')}"
+
+
+def columns(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Return a table as plain text.
+
+    Args:
+        header: Titles.
+        rows: Cells.
+        left: How many columns, counted from the last, are aligned to the left; all others to the right.
+    """
+    table = [list(header), *([safe(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
+    first_left = len(header) - left
+    lines = []
+    for row in table:
+        cells = [c.rjust(w) if i < first_left else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def sparkline(values: Sequence[float | None], width: int = 60) -> str:
+    """Return the course of values on one line; the largest of each bin is shown, and a gap is a blank."""
+    binned = bins(values, width)
+    known = [value for value in binned if value is not None]
+    if not known:
+        return " " * len(binned)
+    low, span = min(known), max(known) - min(known)
+    return "".join(" " if v is None else _BARS[round((v - low) / span * 7) if span else 0] for v in binned)
+
+
+def bins(values: Sequence[float | None], width: int) -> list[float | None]:
+    """Return at most `width` values, each the largest of its bin, so that no peak is lost."""
+    if len(values) <= width:
+        return list(values)
+    edges = [i * len(values) // width for i in range(width + 1)]
+    parts = ([v for v in values[a:b] if v is not None] for a, b in pairwise(edges))
+    return [max(part) if part else None for part in parts]
+
+
+def plot(values: Sequence[float | None], unit: str, width: int = 70, height: int = 10) -> str:
+    """Return a plot with its scale at the left; a gap stays empty."""
+    scale = 12
+    binned = bins(values, max(1, width - scale - 1))
+    known = [value for value in binned if value is not None]
+    if not known:
+        return "(no values)"
+    low, span = min(known), (max(known) - min(known)) or 1.0
+    lines = []
+    for row in range(height - 1, -1, -1):
+        label = quantity(low + span * row / (height - 1), unit) if row in {0, height - 1} else ""
+        cells = "".join(_cell(value, low, span, row, height) for value in binned)
+        lines.append(f"{label:>{scale}}┤{cells}".rstrip())
+    return "\n".join(lines)
+
+
+def _cell(value: float | None, low: float, span: float, row: int, height: int) -> str:
+    if value is None:
+        return " "
+    eighths = round((value - low) / span * (height * 8 - 1)) + 1
+    filled = min(8, eighths - row * 8)
+    return _BARS[filled - 1] if filled > 0 else " "
+
+
+def pairs(values: dict[str, Any], indent: str = "") -> str:
+    """Return nested names and values, one a line."""
+    width = max((len(str(name)) for name in values), default=0)
+    lines = []
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            lines += [f"{indent}{safe(str(name))}:", pairs(value, indent + "  ")]
+        elif isinstance(value, list):
+            lines.append(f"{indent}{name:<{width}}  {safe(', '.join(map(str, value))) or '-'}")
+        else:
+            lines.append(f"{indent}{name:<{width}}  {'-' if value is None else safe(str(value))}")
+    return "\n".join(lines)

@@ -1,0 +1,92 @@
+"""The state machine once more, as plainly as it can be said: it keeps the whole past and works everything out anew."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Sample:
+    at: float
+    value: float | None
+
+
+class Reference:
+    """One rule with one comparison above a threshold, level hard, mode enforce."""
+
+    def __init__(
+        self, *, threshold: float, clear: float, period: float, share: float, clear_for: float, cooldown: float
+    ) -> None:
+        self.threshold = threshold
+        self.clear = clear
+        self.period = period
+        self.share = share
+        self.clear_for = clear_for
+        self.cooldown = cooldown
+        self.past: list[Sample] = []
+        self.verdicts: list[bool | None] = []
+        self.phase = "inactive"
+        self.clearing_since = 0.0
+        self.decided: list[float] = []
+
+    def see(self, at: float, value: float | None) -> bool:
+        """Take one sample; return whether a decision falls."""
+        self.past.append(Sample(at, value))
+        active = self.phase in ("firing", "clearing")
+        limit = self.clear if active else self.threshold
+        holds = None if value is None else value > limit
+        self.verdicts.append(holds)
+        if active:
+            return self._active(at, holds)
+        if self.decided and at - self.decided[-1] < self.cooldown:
+            self.phase = "cooling"
+            return False
+        if holds and self._long_enough():
+            self.phase = "firing"
+            return self._decide(at)
+        self.phase = "pending" if holds else "inactive"
+        return False
+
+    def _active(self, at: float, holds: bool | None) -> bool:
+        if holds:
+            self.phase = "firing"
+            return at - self.decided[-1] >= self.cooldown and self._decide(at)
+        if self.phase == "firing":
+            self.phase, self.clearing_since = "clearing", at
+        if at - self.clearing_since >= self.clear_for:
+            self.phase = "cooling" if at - self.decided[-1] < self.cooldown else "inactive"
+        return False
+
+    def _decide(self, at: float) -> bool:
+        self.decided.append(at)
+        return True
+
+    def _long_enough(self) -> bool:
+        credit = self._shared() if self.share < 1 else self._unbroken()
+        return credit >= self.period * self.share - 0.001
+
+    def _unbroken(self) -> float:
+        """Sum of the steps between neighbours that both hold, back to the last that did not or to a long hole."""
+        total, newest = 0.0, None
+        for index in range(len(self.past) - 1, -1, -1):
+            holds, at = self.verdicts[index], self.past[index].at
+            if holds is False:
+                break
+            if holds is None:
+                continue
+            if newest is not None:
+                # The hole was ended at the first missing sample that came too late.
+                late = [s.at for s in self.past[index + 1 :] if s.at < newest and s.at - at > max(30.0, self.period)]
+                if late:
+                    break
+            if newest is not None and self.verdicts[index + 1]:
+                step = self.past[index + 1].at - at
+                total += step if step <= 30 else 0.0
+            newest = at
+        return total
+
+    def _shared(self) -> float:
+        total, oldest = 0.0, self.past[-1].at - self.period
+        for index, sample in enumerate(self.past):
+            if self.verdicts[index] and sample.at > oldest:
+                step = sample.at - self.past[index - 1].at if index else 0.0
+                total += step if step <= 30 else 0.0
+        return total

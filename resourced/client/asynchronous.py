@@ -57,9 +57,14 @@ class AsyncClient(ClientBase):
         """
         return await self.do(calls.resource(name, fresh=fresh))
 
-    async def all(self, *, fresh: bool = False) -> "Snapshot":
-        """Return the newest snapshot of the whole machine."""
-        return await self.do(calls.everything(fresh=fresh))
+    async def all(self, *, fresh: bool = False, full: bool = False) -> "Snapshot":
+        """Return the newest snapshot of the whole machine.
+
+        Args:
+            fresh: Whether to take a sample now instead of the newest one.
+            full: Whether to list all processes and cgroups, not only the largest.
+        """
+        return await self.do(calls.everything(fresh=fresh, full=full))
 
     async def should_prune(self, *, fresh: bool = False) -> Verdict:
         """Return whether something must give way now, with the reasons; true in a boolean context if so."""

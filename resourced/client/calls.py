@@ -20,7 +20,7 @@ class Call(Generic[T]):
     """One request and how its answer is read.
 
     Attributes:
-        method: GET, POST or PUT.
+        method: GET or POST.
         path: Path below the server.
         parse: Makes the answer from the decoded JSON.
         params: Query parameters; those that are None are left out.
@@ -53,9 +53,9 @@ def resource(name: str, *, fresh: bool = False) -> Call[Resource]:
     return Call("GET", f"/resources/{quote(name)}", lambda body: answers.resource(name, body), _fresh(fresh))
 
 
-def everything(*, fresh: bool = False) -> "Call[Snapshot]":
+def everything(*, fresh: bool = False, full: bool = False) -> "Call[Snapshot]":
     """Read the newest snapshot."""
-    return Call("GET", "/resources/all", answers.snapshot, _fresh(fresh))
+    return Call("GET", "/resources/all", answers.snapshot, {**_fresh(fresh), "full": 1 if full else None})
 
 
 def should_prune(*, fresh: bool = False) -> Call[Verdict]:
@@ -65,7 +65,7 @@ def should_prune(*, fresh: bool = False) -> Call[Verdict]:
 
 def prune(pid: int | None, unit: str | None, workload: str | None) -> Call[dict[str, Any]]:
     """Ask whether this one would have to give way."""
-    return Call("GET", "/prune", _same, {"pid": pid, "unit": unit, "workload": workload})
+    return Call("GET", "/prune/preview", _same, {"pid": pid, "unit": unit, "workload": workload})
 
 
 def history(
@@ -98,7 +98,7 @@ def answer(identity: str, verb: str) -> Call[Any]:
 
 def set_log_level(level: str) -> Call[Any]:
     """Change the level of the daemon's log."""
-    return Call("PUT", "/log-level", _same, body={"level": level})
+    return Call("POST", "/log-level", _same, body={"level": level})
 
 
 def reload() -> Call[Any]:

@@ -9,7 +9,7 @@ from resourced.ctl import render
 from resourced.ctl.options import common
 from resourced.ctl.session import Session
 
-_LEVELS = ("critical", "error", "warning", "notice", "info", "debug")
+_LEVELS = ("error", "warning", "info", "debug")
 
 
 @click.command()

@@ -15,7 +15,7 @@ def status(session: Session) -> None:
     """Show how the machine and the daemon are."""
     with session.client() as client:
         daemon = client.status()
-        machine = client.get("/resources/all", top=5)
+        machine = client.get("/resources/all")
         verdict = client.get("/prune")
     if session.as_json:
         session.show_json({"daemon": daemon, "prune": verdict, "collectors": machine.get("collectors")})

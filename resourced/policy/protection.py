@@ -1,6 +1,9 @@
 """Who may not be pruned, and who goes last. Each answer is a sentence that reaches the decision."""
 
-from fnmatch import fnmatchcase
+import re
+from collections.abc import Sequence
+from fnmatch import translate
+from functools import lru_cache
 
 from resourced.decision import Scope
 from resourced.policy.candidates import Thing
@@ -59,6 +62,13 @@ ESSENTIAL_UNITS: tuple[str, ...] = (
 )
 """Units without which nobody gets in or sees anything."""
 
+
+def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
+    """One expression for all patterns: a machine has a thousand processes to be looked at."""
+    return re.compile("|".join(translate(pattern) for pattern in patterns))
+
+
+_PROCESSES, _UNITS = _any_of(ESSENTIAL_PROCESSES), _any_of(ESSENTIAL_UNITS)
 _OF_ONE_PROCESS = (Scope.PROCESS, Scope.TREE, Scope.GPU_PROCESS)
 
 
@@ -109,7 +119,7 @@ def _essential_cgroup(thing: Thing) -> str | None:
     name = (thing.path or "").rpartition("/")[2]
     if name in ("-.slice", "system.slice", "user.slice", "init.scope"):
         return f"{name} holds the system itself"
-    if thing.unit and any(fnmatchcase(thing.unit, pattern) for pattern in ESSENTIAL_UNITS):
+    if thing.unit and _UNITS.match(thing.unit):
         return f"{thing.unit} is essential"
     if name.startswith("session-") and name.endswith(".scope"):
         return f"{name} is someone's session; prune processes or trees in it instead"
@@ -119,10 +129,15 @@ def _essential_cgroup(thing: Thing) -> str | None:
     return None
 
 
+@lru_cache(maxsize=1024)
+def _essential_name(name: str) -> bool:
+    return _PROCESSES.match(name) is not None
+
+
 def _essential_process(process: Process) -> str | None:
     if process.pid in (1, 2) or process.ppid == 2:
         return "it is the first process" if process.pid == 1 else "it is a kernel thread"
-    if any(fnmatchcase(process.name, pattern) for pattern in ESSENTIAL_PROCESSES):
+    if _essential_name(process.name):
         return f"{process.name} is essential"
     leaf = (process.cgroup or "").rpartition("/")[2]
     if process.pid == process.session and leaf.startswith("session-") and leaf.endswith(".scope"):

@@ -108,7 +108,8 @@ class Selector:
         """Return whether something with these properties is selected."""
         parts = cgroup.split("/") if cgroup else []
         return (
-            any(_any_match(self.units, each) for each in (unit, *parts) if each)
+            (unit is not None and _any_match(self.units, unit))
+            or any(_any_match(self.units, part) for part in parts if not part.endswith(".slice"))
             or any(_any_match(self.slices, part) for part in parts if part.endswith(".slice"))
             or (uid is not None and _any_match(self.users, str(uid)))
             or _any_match(self.processes, name)

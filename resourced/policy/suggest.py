@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from resourced.errors import ConfigError
 from resourced.policy.binding import Binding
 from resourced.policy.expression import bounds
 from resourced.policy.judge import judge
@@ -119,11 +118,11 @@ def suggest_from_columns(columns: Mapping[str, list[float | None]], rules: tuple
     """Return suggestions from values that were read as whole columns, one a series, at one sample a second.
 
     Raises:
-        ConfigError: The columns have different lengths.
+        ValueError: The columns have different lengths.
     """
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:
-        raise ConfigError("columns of the past have different lengths")
+        raise ValueError("columns of the past have different lengths")
     layout, _ = layout_of(dict.fromkeys(columns))
     rows = zip(*columns.values(), strict=True)
     return suggest((Tick(float(n), float(n), n, layout, row) for n, row in enumerate(rows)), rules)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+Truth = bool | None
+
 
 @dataclass
 class Sample:
@@ -45,7 +47,7 @@ class Reference:
         self.phase = "pending" if holds else "inactive"
         return False
 
-    def _active(self, at: float, holds: bool | None) -> bool:
+    def _active(self, at: float, holds: Truth) -> bool:
         if holds:
             self.phase = "firing"
             return at - self.decided[-1] >= self.cooldown and self._decide(at)

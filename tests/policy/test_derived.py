@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resourced.policy.derived import FORECAST_LIMIT_SECONDS, make, slopes
+from resourced.policy.derived import make, slopes
+from resourced.policy.expression import FORECAST_LIMIT_SECONDS
 from resourced.policy.window import Window, empty
 
 Values = Sequence[float | None]

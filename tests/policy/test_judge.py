@@ -116,7 +116,7 @@ def test_what_this_machine_does_not_have_is_said() -> None:
 
 def test_a_share_of_the_samples_may_be_enough() -> None:
     table = LOW | {"for": "10s", "share": 0.7}
-    values: list[float | None] = ([0.95, 0.95, 0.95, 0.5] * 6)[:20]
+    values: list[float | None] = [0.5 if at % 4 == 3 else 0.95 for at in range(20)]
     assert "firing" not in phases(values, LOW | {"for": "10s"})
     assert "firing" in phases(values, table)
 
@@ -150,7 +150,8 @@ def test_a_state_that_is_something_else_is_refused(text: str) -> None:
 
 def test_judging_changes_nothing_that_was_given() -> None:
     table = LOW | {"metric": "mean(memory.utilization, 4s)"}
-    compiled, ticks = rules(table), use(*[0.5, 0.95] * 10)
+    compiled = rules(table)
+    ticks = use(0.5, 0.95) + [each for at in range(2, 20, 2) for each in use(0.5, 0.95, start=at)]
     state, states = JudgeState.empty(), []
     for each in ticks:
         states.append(state)

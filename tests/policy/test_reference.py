@@ -16,15 +16,16 @@ STEPS = st.sampled_from([1.0, 1.0, 1.0, 1.0, 2.0, 0.25, 5.0, 31.0])
 
 @settings(max_examples=400, deadline=None)
 @given(
-    st.lists(st.tuples(STEPS, VALUES), min_size=1, max_size=60),
-    st.sampled_from([0.0, 1.0, 3.0, 10.0]),
-    st.sampled_from([1.0, 0.8, 0.5]),
-    st.sampled_from([0.0, 2.0, 6.0]),
-    st.sampled_from([1.0, 4.0, 20.0]),
-    st.sampled_from([0.8, 0.6]),
-    st.integers(0, 60),
+    samples=st.lists(st.tuples(STEPS, VALUES), min_size=1, max_size=60),
+    period=st.sampled_from([0.0, 1.0, 3.0, 10.0]),
+    share=st.sampled_from([1.0, 0.8, 0.5]),
+    clear_for=st.sampled_from([0.0, 2.0, 6.0]),
+    cooldown=st.sampled_from([1.0, 4.0, 20.0]),
+    clear=st.sampled_from([0.8, 0.6]),
+    restart=st.integers(0, 60),
 )
 def test_the_judge_does_what_the_reference_does(
+    *,
     samples: list[tuple[float, float | None]],
     period: float,
     share: float,

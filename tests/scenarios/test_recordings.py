@@ -2,7 +2,7 @@
 
 import pytest
 
-from resourced.decision import Mode
+from resourced.decision import Decision, Mode
 from resourced.policy import JudgeState, judge, replay
 from resourced.policy.lint import lint
 from resourced.policy.profiles import PROFILES, profile_text, read_profile
@@ -43,7 +43,8 @@ def test_a_leak_is_seen_minutes_before_the_kernel_acts() -> None:
 
 def test_replay_equals_live_through_restarts() -> None:
     rules = profile("default")
-    live, state = [], JudgeState.empty()
+    live: list[Decision] = []
+    state = JudgeState.empty()
     for number, each in enumerate(ticks("burst")):
         judgement = judge(state, each, rules)
         live += judgement.decisions

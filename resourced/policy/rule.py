@@ -106,6 +106,8 @@ class Selector:
 
     def matches(self, *, unit: str | None, cgroup: str | None, uid: int | None, name: str) -> bool:
         """Return whether something with these properties is selected."""
+        if not (self.units or self.slices or self.users or self.processes):
+            return False
         parts = cgroup.split("/") if cgroup else []
         return (
             (unit is not None and _any_match(self.units, unit))

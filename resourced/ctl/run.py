@@ -19,8 +19,8 @@ def run(arguments: Sequence[str]) -> int:
         return Exit.USAGE
     except (KeyboardInterrupt, click.Abort):
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        return Exit.PIPE_CLOSED
     except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # click meets it first, and would end with 1
+            return Exit.PIPE_CLOSED
         return ended.code if isinstance(ended.code, int) else Exit.FAILED
     return Exit.OK

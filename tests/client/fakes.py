@@ -1,0 +1,145 @@
+"""A daemon that gives canned answers over a real socket."""
+
+import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+from resourced.decision import Candidate, Decision, Evidence, Level, Mode, Outcome, Scope, Step, Verdict
+
+EVIDENCE = Evidence(
+    metric="memory.available",
+    comparison="below",
+    threshold=1e9,
+    unit="By",
+    value=5e8,
+    holds=True,
+    held_seconds=30.0,
+    period_seconds=20.0,
+    samples=30,
+    agreeing=30,
+    share_required=0.9,
+)  # fmt: skip
+VICTIM = Candidate(Scope.UNIT, "/a:1", "hog.service", unit="hog.service", usage=4e9, expected_gain=4e9, score=0.9)
+KEPT = Candidate(Scope.UNIT, "/b:2", "sshd.service", usage=1e6, protected="never pruned")
+DECISION = Decision(
+    "0" * 20, 1.7e9, 5.0, 7, "memory-low", "", Level.HARD, Mode.ENFORCE, 30.0, (EVIDENCE,), {"cpu": 0.5},
+    (VICTIM, KEPT), VICTIM, (Step.NOTIFY, Step.KILL), 4e9, "By",
+)  # fmt: skip
+OUTCOME = Outcome(DECISION.id, 1.7e9, Step.KILL, "done", "hog.service", 0.1, 4e9, 3.9e9, "gone after 100 ms")
+VERDICT = Verdict(
+    prune=True, time=1.7e9, sequence=7, reasons=("memory-low fires",), rules=(), decisions=(DECISION,), missing=()
+)
+HEALTH = {"status": "ok", "reason": None, "time": 1.7e9}
+STAMP = {"sequence": 7, "time": 1.7e9, "monotonic_seconds": 5.0, "collector": HEALTH}
+
+
+def process(pid: int, name: str, memory: int, uid: int = 0) -> dict[str, Any]:
+    return {
+        "pid": pid, "start_time_ticks": 1, "ppid": 1, "session": 1, "name": name, "uid": uid, "state": "R",
+        "cgroup": "/a", "threads": 1, "nice": 0, "cpu_seconds": 1.0, "cpu_utilization": 0.25, "memory_bytes": memory,
+        "memory_growth_bytes_per_second": None, "virtual_bytes": 1, "swap_bytes": None, "major_faults": 0,
+        "io_read_bytes": None, "io_write_bytes": None, "io_read_bytes_per_second": 10.0,
+        "io_write_bytes_per_second": None, "oom_score": 1, "oom_score_adj": 0,
+    }  # fmt: skip
+
+
+PROCESSES = {
+    "items": [process(10, "small", 1024), process(11, "large\x1b[2J", 2048), process(12, "mine", 512, 4242424)],
+    "states": {"R": 3}, "threads": 3, "kernel_threads": 0, "unreadable": 0,
+}  # fmt: skip
+GPU = {"index": 0, "name": "Card", "utilization": 0.5, "memory_used_bytes": 1 << 30, "memory_total_bytes": 1 << 31,
+       "processes": [{"pid": 10, "memory_bytes": 5, "utilization": None}]}  # fmt: skip
+ALL = {
+    **{key: STAMP[key] for key in ("sequence", "time", "monotonic_seconds")},
+    "interval_seconds": 1.0, "boot_id": None, "processes": PROCESSES,
+    "collectors": {"processes": HEALTH, "gpus": {"status": "stale", "reason": "overran"}},
+}  # fmt: skip
+HISTORY = {
+    "start": 0.0, "end": 30.0, "step_seconds": 10.0, "aggregate": "mean", "times": [0.0, 10.0, 20.0],
+    "series": [{"series": "system.memory.usage", "metric": "m", "labels": {}, "unit": "By",
+                "values": [1024.0, None, 4096.0]}],
+}  # fmt: skip
+STREAM = b': hello\n\nid: 1\nevent: decision\ndata: {"rule": "r",\ndata: "time": 1}\n\nevent: sample\ndata: text\n\n'
+
+
+def answers() -> dict[str, tuple[int, Any]]:
+    """Return status and body by method and path."""
+    decision = json.loads(json.dumps(asdict(DECISION)))
+    return {
+        "GET /resources/processes": (200, {**STAMP, "processes": PROCESSES}),
+        "GET /resources/gpu": (200, {**STAMP, "gpus": {"driver_version": "1", "devices": {"GPU-1": GPU}}}),
+        "GET /resources/cgroups": (200, {**STAMP, "cgroups": {"nodes": {"/": {}, "/a.slice": {"memory_bytes": 7}}}}),
+        "GET /resources/all": (200, ALL),
+        "GET /prune": (200, asdict(VERDICT)),
+        "GET /prune/preview": (200, {"pid": 10, "rules": {"memory-low": {"margin": 1.5}}, "notes": ["far"]}),
+        "GET /history": (200, HISTORY),
+        "GET /decisions": (200, {"decisions": [decision]}),
+        f"GET /decisions/{DECISION.id}": (200, {"decision": decision, "outcomes": [asdict(OUTCOME)]}),
+        "GET /healthz": (200, {"status": "ok", "history": {"bytes": 5, "tiers": {"raw": 1}}}),
+        "GET /catalog": (200, {"metrics": [{"name": "a.b", "unit": "By", "kind": "gauge", "help": "Text."}]}),
+        "GET /events": (200, STREAM),
+        "POST /log-level": (200, {"done": True}),
+        "POST /reload": (403, {"title": "Forbidden", "detail": "changes need an admin", "status": 403}),
+        f"POST /decisions/{DECISION.id}/approve": (200, {"done": True}),
+        f"POST /decisions/{DECISION.id}/veto": (200, {"done": True}),
+    }
+
+
+class FakeDaemon:
+    """What was asked, and what will be answered."""
+
+    def __init__(self) -> None:
+        self.answers = answers()
+        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.address = ""
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        daemon = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                daemon.asked.append((self.command, self.path, headers, body))
+                missing = (404, {"title": "Not found"})
+                status, content = daemon.answers.get(f"{self.command} {self.path.partition('?')[0]}", missing)
+                data = content if isinstance(content, bytes) else json.dumps(content).encode()
+                self.send_response(status)
+                self.send_header("content-length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_GET = do_POST = answer  # noqa: N815 - names of the standard library
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        return Handler
+
+
+class _UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+@contextmanager
+def running(path: Path | None = None) -> Iterator[FakeDaemon]:
+    """Run a fake daemon on a Unix socket, or on a free port of the loopback."""
+    daemon = FakeDaemon()
+    server: Any = _UnixServer(str(path), daemon.handler()) if path else HTTPServer(("127.0.0.1", 0), daemon.handler())
+    daemon.address = str(path) if path else f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield daemon
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        if path:
+            path.unlink()

@@ -1,0 +1,152 @@
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from resourced.client import ApiError, AsyncClient, Client, NotAllowed, NotRunning
+from resourced.snapshot import Snapshot
+from resourced.snapshot.processes import Processes
+from tests.client.fakes import DECISION, OUTCOME, FakeDaemon, running
+
+# httpcore leaves a Unix socket whose connection failed to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[FakeDaemon]:
+    with running(tmp_path / "socket") as fake:
+        yield fake
+
+
+def test_answers_are_the_daemons_own_types(daemon: FakeDaemon) -> None:
+    with Client(daemon.address) as client:
+        verdict = client.should_prune(fresh=True)
+        assert verdict
+        assert verdict.decisions == (DECISION,)
+        assert client.decisions(rule="r", unit=None) == [DECISION]
+        assert client.decision(DECISION.id).outcomes == (OUTCOME,)
+        everything = client.all(full=True)
+        assert isinstance(everything, Snapshot)
+        assert not everything.usable("gpus")
+        found = client.resources("processes")
+        assert isinstance(found.value, Processes)
+        assert found.health is not None
+        assert found.health.usable
+        table = client.history(["system.memory.usage"], start="1h", points=3)
+        assert table.series == {"system.memory.usage": (1024.0, None, 4096.0)}
+        assert table.units == {"system.memory.usage": "By"}
+        assert client.prune(pid=10)["pid"] == 10
+        assert client.status()["status"] == "ok"
+        assert client.catalog()["metrics"]
+    paths = [path for _, path, _, _ in daemon.asked]
+    assert paths[:2] == ["/prune?fresh=1", "/decisions?rule=r"]
+    assert "/resources/all?full=1" in paths
+    assert "/history?metric=system.memory.usage&start=1h&points=3" in paths
+
+
+def test_changes_are_posted_and_a_refusal_is_a_sentence(daemon: FakeDaemon) -> None:
+    with Client(daemon.address, token="secret") as client:
+        client.set_log_level("debug")
+        client.approve(DECISION.id)
+        client.veto(DECISION.id)
+        with pytest.raises(ApiError, match="Forbidden: changes need an admin") as caught:
+            client.reload()
+    assert caught.value.status == 403
+    method, path, headers, body = daemon.asked[0]
+    assert (method, path, body) == ("POST", "/log-level", b'{"level":"debug"}')
+    assert headers["authorization"] == "Bearer secret"
+
+
+def test_the_stream_is_read_and_goes_on_from_where_it_broke_off(daemon: FakeDaemon) -> None:
+    with Client(daemon.address) as client:
+        events = client.events(["decision", "sample"])
+        first = [next(events) for _ in range(4)]
+        events.close()  # type: ignore[attr-defined]  # it is a generator
+    assert [(e.kind, e.id) for e in first] == [("decision", "1"), ("sample", "1")] * 2
+    assert first[0].data == {"rule": "r", "time": 1}
+    assert first[1].data == "text"
+    assert daemon.asked[0][1] == "/events?kind=decision&kind=sample"
+    assert daemon.asked[1][2]["last-event-id"] == "1"
+
+
+def test_a_stream_that_is_refused_says_why(daemon: FakeDaemon) -> None:
+    daemon.answers["GET /events"] = (403, b"not json")
+    with Client(daemon.address) as client, pytest.raises(ApiError, match="HTTP status 403: not json"):
+        next(client.events())
+
+
+def test_an_answer_of_another_kind_is_reported(daemon: FakeDaemon) -> None:
+    daemon.answers["GET /prune"] = (200, {"hello": "world"})
+    daemon.answers["GET /decisions"] = (200, {"hello": "world"})
+    with Client(daemon.address) as client:
+        with pytest.raises(ApiError, match="another version"):
+            client.should_prune()
+        with pytest.raises(ApiError, match="no list of decisions"):
+            client.decisions()
+
+
+def test_nobody_there_says_how_to_start(tmp_path: Path) -> None:
+    with Client(str(tmp_path / "none"), patience_seconds=0) as client:
+        with pytest.raises(NotRunning, match=r"systemctl start resourced.*resourced run"):
+            client.should_prune()
+        with pytest.raises(NotRunning):
+            next(client.events())
+
+
+def test_a_restart_is_bridged(tmp_path: Path) -> None:
+    ready, done = threading.Event(), threading.Event()
+
+    def start() -> None:
+        ready.wait(5)
+        with running(tmp_path / "socket"):
+            done.wait(10)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    with Client(str(tmp_path / "socket"), patience_seconds=10) as client:
+        ready.set()
+        assert client.should_prune()
+    done.set()
+    thread.join()
+
+
+def test_a_socket_that_may_not_be_opened_names_the_group() -> None:
+    client = Client("/x")
+    error = PermissionError(13, "Permission denied")
+    import httpx  # noqa: PLC0415 - as the client does
+
+    failure = httpx.ConnectError("denied")
+    failure.__cause__ = error
+    assert isinstance(client._failure(failure), NotAllowed)
+
+
+async def test_the_async_client_asks_the_same(daemon: FakeDaemon, tmp_path: Path) -> None:
+    async with AsyncClient(daemon.address) as client:
+        assert await client.should_prune()
+        assert await client.decisions() == [DECISION]
+        assert (await client.decision(DECISION.id)).decision == DECISION
+        assert (await client.all()).sequence == 7
+        assert (await client.resources("processes")).name == "processes"
+        assert (await client.history(["m"])).times == (0.0, 10.0, 20.0)
+        assert (await client.prune(unit="a"))["pid"] == 10
+        assert (await client.get("/healthz"))["status"] == (await client.status())["status"]
+        assert await client.catalog()
+        assert await client.set_log_level("info")
+        assert await client.approve(DECISION.id)
+        assert await client.veto(DECISION.id)
+        with pytest.raises(ApiError, match="Forbidden"):
+            await client.reload()
+        kinds = []
+        events = client.events()
+        async for event in events:
+            kinds.append(event.kind)
+            if len(kinds) == 3:
+                break
+        await events.aclose()  # type: ignore[attr-defined]  # it is a generator
+        assert kinds == ["decision", "sample", "decision"]
+    async with AsyncClient(str(tmp_path / "none"), patience_seconds=0.1) as client:
+        with pytest.raises(NotRunning):
+            await client.should_prune()
+        with pytest.raises(NotRunning):
+            await anext(client.events())

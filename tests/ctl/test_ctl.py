@@ -1,0 +1,167 @@
+import contextlib
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from resourced.ctl import Exit
+from resourced.ctl.run import run
+from tests.client.fakes import DECISION, FakeDaemon, running
+
+# httpcore leaves a Unix socket whose connection failed to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDaemon]:
+    with running(tmp_path / "socket") as fake:
+        monkeypatch.setenv("RESOURCED_SOCKET", fake.address)
+        yield fake
+
+
+def told(*arguments: str) -> str:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert run(arguments) == Exit.OK
+    return out.getvalue()
+
+
+VERBS = [
+    ("status",),
+    ("top",),
+    ("history", "m"),
+    ("history", "--stats"),
+    ("decisions",),
+    ("explain", DECISION.id),
+    ("why", "10"),
+    ("why", "hog.service"),
+    ("catalog",),
+    ("log-level", "debug"),
+    ("approve", DECISION.id),
+    ("veto", DECISION.id),
+    ("watch", "--count", "2"),
+]
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_every_verb_speaks_to_people_and_to_programs(daemon: FakeDaemon, verb: tuple[str, ...]) -> None:
+    assert told(*verb).strip()
+    assert told("--json", *verb) == told(*verb, "--json")
+    for line in told(*verb, "--json").splitlines():
+        json.loads(line)
+
+
+def test_status_names_what_is_wrong(daemon: FakeDaemon) -> None:
+    text = told("status")
+    assert "memory-low fires" in text
+    assert "gpus      stale: overran" in text
+
+
+def test_top_sorts_filters_and_shows_no_control_characters(daemon: FakeDaemon) -> None:
+    lines = told("top").splitlines()
+    assert [line.split()[0] for line in lines] == ["ID", "11", "10", "12"]
+    assert "\x1b" not in "".join(lines)
+    assert [row["id"] for row in json.loads(told("top", "--json", "--filter", "small"))] == [10]
+    assert len(json.loads(told("top", "--json", "--limit", "1"))) == 1
+    assert "4242424" in told("top", "--by", "user")
+    assert "/a.slice" in told("top", "--by", "unit")
+    assert "GPU 0 process 10" in told("top", "--by", "gpu", "--sort", "cpu")
+
+
+def test_history_draws_and_writes_csv(daemon: FakeDaemon) -> None:
+    assert "max 4.0 KiB" in told("history", "m")
+    assert told("history", "m", "--csv").splitlines()[1:] == ["0.0,1024.0", "10.0,", "20.0,4096.0"]
+    assert "bytes" in told("history", "--stats")
+    status, body = daemon.answers["GET /history"]
+    empty = {**body["series"][0], "series": "other", "values": [None, None, None]}
+    daemon.answers["GET /history"] = (status, {**body, "series": [*body["series"], empty]})
+    assert "(no values)" in told("history", "m", "other")
+    daemon.answers["GET /history"] = (status, {**body, "times": [], "series": []})
+    assert "Nothing was recorded" in told("history", "m")
+
+
+def test_explain_shows_candidates_and_outcomes(daemon: FakeDaemon) -> None:
+    text = told("explain", DECISION.id)
+    assert "hog.service must give way" in text
+    assert "never pruned" in text
+    assert "kill done on hog.service, freed 3.6 GiB: gone after 100 ms" in text
+    daemon.answers["GET /decisions"] = (200, {"decisions": []})
+    assert "Nothing was decided" in told("decisions")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("reload",), Exit.NOT_ALLOWED, "changes need an admin"),
+        (("explain", "nothing"), Exit.NOT_FOUND, "Not found"),
+        (("--socket", "/nowhere/at/all", "top"), Exit.NOT_RUNNING, "systemctl start resourced"),
+        (("nonsense",), Exit.USAGE, "No such command"),
+        (("history",), Exit.USAGE, "at least one metric"),
+        (("history", "m", "--step", "1s", "--points", "3"), Exit.USAGE, "not both"),
+        (("--socket", "a", "--url", "b", "top"), Exit.USAGE, "not both"),
+        (("--token-file", "/nowhere", "top"), Exit.USAGE, "can't be read"),
+    ],
+)
+def test_failures_end_with_a_code_and_a_sentence(
+    daemon: FakeDaemon, arguments: tuple[str, ...], code: Exit, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == code
+    assert text in capsys.readouterr().err
+
+
+def test_it_works_over_tcp_with_a_token(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    with running() as daemon:
+        told("--url", daemon.address, "--token-file", str(tmp_path / "token"), "decisions")
+        assert daemon.asked[0][2]["authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script(shell: str) -> None:
+    assert "_RESOURCECTL_COMPLETE" in told("completion", shell)
+
+
+def test_help_is_quick_as_it_imports_neither_client_library_nor_rich() -> None:
+    code = (
+        "import sys\nfrom resourced.ctl.run import run\n"
+        "assert run(['--help']) == 0\nassert run(['top', '--help']) == 0\n"
+        "sys.exit(bool({'httpx', 'rich', 'pydantic', 'numpy', 'structlog'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_reader_that_goes_away_is_no_traceback(daemon: FakeDaemon) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "resourced.ctl", "top", "--json"], stdout=write, stderr=subprocess.PIPE, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (Exit.PIPE_CLOSED, b"")
+
+
+def test_top_is_live_on_a_terminal_until_interrupted(daemon: FakeDaemon) -> None:
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "resourced.ctl", "top", "--interval", "0.2"]
+    with subprocess.Popen(
+        command, stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    ) as process:
+        os.close(slave)
+        shown = b""
+        while shown.count(b"small") < 2:
+            shown += os.read(master, 65536)
+        process.send_signal(2)
+        with contextlib.suppress(OSError):
+            while os.read(master, 65536):
+                pass
+    os.close(master)
+    assert process.returncode == Exit.INTERRUPTED
+    assert b"\x1b[?1049h" in shown
+    assert b"\x1b[2J" not in shown.split(b"large", 1)[1][:20]

@@ -1,0 +1,35 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resourced.ctl import render
+
+values = st.lists(st.none() | st.floats(-1e12, 1e12), max_size=300)
+
+
+@given(values, st.integers(1, 120))
+def test_a_sparkline_fits_and_keeps_the_peak(course: list[float | None], width: int) -> None:
+    line = render.sparkline(course, width)
+    assert len(line) == min(len(course), width)
+    known = [value for value in course if value is not None]
+    if known:
+        assert max(v for v in render.bins(course, width) if v is not None) == max(known)
+
+
+@given(values)
+def test_a_plot_fits(course: list[float | None]) -> None:
+    assert all(len(line) <= 70 for line in render.plot(course, "1").splitlines())
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(None, "By", "-"), (2048, "By", "2.0 KiB"), (1, "By/s", "1 B/s"), (90, "s", "1m 30s"), (0.5, "1", "0.5"),
+     (3, "{fault}", "3 fault")],
+)  # fmt: skip
+def test_quantities_carry_their_unit(value: float | None, unit: str, text: str) -> None:
+    assert render.quantity(value, unit) == text
+
+
+def test_unknown_values_are_a_dash() -> None:
+    assert [f(None) for f in (render.size, render.speed, render.percent, render.moment)] == ["-"] * 4
+    assert render.pairs({"a": None, "b": {"c": [1, 2]}, "d": {}}).splitlines() == ["a  -", "b:", "  c  1, 2", "d  {}"]

@@ -7,6 +7,7 @@ decisions and the verdict. The same function runs live, in tests and over the re
 from resourced.policy.compile import compile_rules, required_metrics, shield_of
 from resourced.policy.explain import explain
 from resourced.policy.judge import Judgement, judge
+from resourced.policy.ladder import next_rung, rungs, still_needed
 from resourced.policy.observation import Myself, Preference, Tick, Workload
 from resourced.policy.outlook import Outlook, outlook
 from resourced.policy.replay import Comparison, ReplayResult, compare, replay
@@ -30,8 +31,11 @@ __all__ = [
     "compile_rules",
     "explain",
     "judge",
+    "next_rung",
     "outlook",
     "replay",
     "required_metrics",
+    "rungs",
     "shield_of",
+    "still_needed",
 ]

@@ -1,5 +1,6 @@
 """From configuration to rules: the only part of the policy that reads what people wrote."""
 
+import pwd
 from collections.abc import Mapping, Sequence
 
 from resourced.config_rules import ConditionConfig, Quantity, RuleConfig, SelectorConfig
@@ -217,7 +218,15 @@ def _gain(written: Quantity, unit: str, where: str) -> Gain:
 def _selector(config: SelectorConfig | None) -> Selector | None:
     if config is None:
         return None
-    return Selector(config.units, config.slices, config.users, config.processes)
+    return Selector(config.units, config.slices, tuple(_uid(user) for user in config.users), config.processes)
+
+
+def _uid(user: str) -> str:
+    """Return the id of a user who is named; a pattern, an id or an unknown name stays as it is."""
+    try:
+        return str(pwd.getpwnam(user).pw_uid)
+    except KeyError:
+        return user
 
 
 def functions_of(expression: Expression) -> set[str]:

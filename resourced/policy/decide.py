@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from resourced.decision import Candidate, Decision, Mode, decision_id
+from resourced.decision import Candidate, Decision, Evidence, Mode, decision_id
 from resourced.policy.binding import Binding, Instance
 from resourced.policy.candidates import Population
 from resourced.policy.evidence import evidence
@@ -30,9 +30,9 @@ def decide(
     Args:
         tick: The moment.
         instance: The rule, for one GPU, mount or interface, or for the machine.
-        binding: Rules and layout.
+        binding: Rules and layout, for which `computed` holds values by slot and `leaves` how long each has held.
         computed: Values by slot.
-        leaves: How long each comparison has held.
+        leaves: By number.
         held_seconds: How long the whole condition has held.
         flapping: Whether the rule began to fire again and again.
         tried: Seconds since something was chosen, by key.
@@ -41,7 +41,6 @@ def decide(
     gpu = instance.name if instance.label == "hw.id" else None
     ranked = rank(Population(tick, rule.resource, gpu), rule, tried)
     target = next((each for each in ranked if eligible(each)), None) if rule.prunes else None
-    bound = binding.leaves[instance.first : instance.first + len(rule.leaves)]
     return Decision(
         id=decision_id(tick.time, rule.name, instance.name),
         time=tick.time,
@@ -52,10 +51,7 @@ def decide(
         level=rule.level,
         mode=rule.mode,
         held_seconds=held_seconds,
-        evidence=tuple(
-            evidence(binding, each, computed, leaves[instance.first + offset], tick, firing=False)
-            for offset, each in enumerate(bound)
-        ),
+        evidence=_evidence(tick, instance, binding, computed, leaves),
         machine={str(binding.layout[each.column]): tick.values[each.column] for each in binding.readers},
         candidates=tuple(_shown(ranked, rule)),
         target=target,
@@ -63,6 +59,15 @@ def decide(
         expected_gain=target.expected_gain if target is not None else None,
         gain_unit=GAIN_UNITS[rule.resource],
         reason=_reason(tick, rule, ranked, target, flapping=flapping),
+    )
+
+
+def _evidence(
+    tick: Tick, instance: Instance, binding: Binding, computed: Sequence[float | None], leaves: Sequence[Held | None]
+) -> tuple[Evidence, ...]:
+    return tuple(
+        evidence(binding, binding.leaves[number], computed, leaves[number], tick, firing=False)
+        for number in range(instance.first, instance.first + len(instance.rule.leaves))
     )
 
 

@@ -266,9 +266,12 @@ class _Pass:
             return self._decide(number, instance, standing)
         if holds:
             return self._enter(standing, Phase.PENDING)
-        if standing.fired and self._now - standing.fired[-1] <= FLAP_SECONDS:
-            return self._enter(standing, Phase.INACTIVE)
-        return IDLE
+        known = self._leaves[instance.first : instance.first + len(rule.leaves)]
+        if not any(known):
+            standing = standing._replace(true_since=None)
+        if standing.true_since is None and not (standing.fired and self._now - standing.fired[-1] <= FLAP_SECONDS):
+            return IDLE
+        return self._enter(standing, Phase.INACTIVE)
 
     def _fire(self, number: int, instance: Instance, standing: Standing, holds: Truth) -> Standing:
         rule = instance.rule

@@ -123,6 +123,14 @@ def test_the_resource_follows_from_the_metric(metric: str, resource: str) -> Non
     assert rules({"name": "r", "metric": metric, "above": 0.5})[0].resource == resource
 
 
+def test_users_are_found_by_name() -> None:
+    (rule,) = rules(
+        {"name": "r", "metric": "cpu.utilization", "above": 0.5, "only": {"users": ["root", "10*", "nobody-here"]}}
+    )
+    assert rule.only is not None
+    assert rule.only.users == ("0", "10*", "nobody-here")
+
+
 def test_required_metrics_come_with_those_that_vouch_for_them() -> None:
     names = [metric.name for metric in required_metrics(rules({"name": "r", "metric": "swap.used", "above": 5}))]
     assert names == ["resourced.swap.limit", "system.paging.usage"]

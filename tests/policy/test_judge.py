@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from resourced.decision import Mode, Phase
-from resourced.policy import Judgement, JudgeState, Rule, Tick, judge
+from resourced.decision import Mode, Phase, Step
+from resourced.policy import Judgement, JudgeState, Rule, Tick, judge, next_rung, rungs, still_needed
 from tests.policy.fakes import GIB, cgroup, rules, run, snapshot, tick
 
 LOW: dict[str, Any] = {
@@ -89,6 +89,31 @@ def test_a_hole_neither_counts_nor_resets() -> None:
     assert not decisions
     decisions, _ = run(use(0.95, 0.95, None, 0.95, 0.95, 0.95), compiled)
     assert [each.sequence for each in decisions] == [5]
+
+
+def test_a_decision_after_a_hole_says_how_long_the_condition_has_held() -> None:
+    decisions, _ = run(use(0.95, 0.95, None, 0.95, 0.95, 0.95), rules(LOW))
+    assert decisions[0].held_seconds == 5
+
+
+def test_a_step_is_needed_only_while_the_rule_fires() -> None:
+    compiled = rules(LOW)
+    decisions, firing = run(use(*[0.95] * 5), compiled)
+    _, clearing = run(use(0.5, start=5), compiled, firing.state)
+    assert still_needed(firing.state, decisions[0])
+    assert not still_needed(clearing.state, decisions[0])
+    assert not still_needed(JudgeState.empty(), decisions[0])
+
+
+def test_rungs_are_taken_one_after_the_other() -> None:
+    compiled = rules(LOW)
+    decisions, _ = run(use(*[0.95] * 5), compiled)
+    ladder = rungs(compiled, decisions[0])
+    assert [rung.step for rung in ladder] == [Step.TERMINATE, Step.KILL]
+    assert next_rung(ladder, ()) == ladder[0]
+    assert next_rung(ladder, (Step.TERMINATE,)) == ladder[1]
+    assert next_rung(ladder, (Step.TERMINATE, Step.KILL)) is None
+    assert rungs((), decisions[0]) == ()
 
 
 def test_a_long_hole_resets() -> None:

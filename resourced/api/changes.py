@@ -1,0 +1,96 @@
+"""Routes that change something; only for those who may."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from resourced.api.access import Right
+from resourced.api.endpoint import Call, Endpoint, json_answer
+from resourced.api.problem import Problem
+from resourced.api.records import no_decision
+from resourced.errors import ActionRefused
+
+_DONE: dict[str, Any] = {
+    "type": "object",
+    "required": ["done"],
+    "properties": {"done": {"const": True}},
+    "description": "It was done.",
+}
+
+
+def _done(call: Call, what: str, **fields: Any) -> ASGIApp:
+    call.service.audit("api_change", {"caller": call.caller.name, "change": what, **fields})
+    return json_answer({"done": True})
+
+
+async def _log_level(call: Call) -> ASGIApp:
+    body = await call.body()
+    level = body.get("level")
+    if not isinstance(level, str) or len(body) != 1:
+        raise Problem(422, 'the body must be {"level": "debug"}, or info, warning, error', parameter="level")
+    try:
+        call.service.set_log_level(level)
+    except ValueError as error:
+        raise Problem(422, str(error), parameter="level") from None
+    return _done(call, "log-level", level=level)
+
+
+async def _reload(call: Call) -> ASGIApp:
+    await _no_body(call)
+    await call.service.reload()
+    return _done(call, "reload")
+
+
+async def _no_body(call: Call) -> None:
+    if await call.body():
+        raise Problem(422, "no body is expected here", parameter="body")
+
+
+def _judged(verb: str) -> Callable[[Call], Awaitable[ASGIApp]]:
+    async def handle(call: Call) -> ASGIApp:
+        await _no_body(call)
+        identity = call.request.path_params["id"]
+        if await asyncio.to_thread(call.service.history.decision, identity) is None:
+            raise no_decision(identity)
+        service = call.service
+        try:
+            await (service.approve if verb == "approve" else service.veto)(identity, call.caller.name)
+        except ActionRefused as error:
+            raise Problem(409, str(error)) from None
+        return _done(call, verb, decision=identity)
+
+    return handle
+
+
+def endpoints() -> list[Endpoint]:
+    """Return the routes."""
+    level = {
+        "type": "object",
+        "required": ["level"],
+        "properties": {"level": {"type": "string", "enum": ["debug", "info", "warning", "error"]}},
+        "additionalProperties": False,
+    }
+    refused = (403, 408, 413)
+    admin: dict[str, Any] = {"method": "POST", "right": Right.ADMIN}
+    return [
+        Endpoint("/log-level", _log_level, "Change what is logged.", _DONE, problems=refused, body=level, **admin),
+        Endpoint("/reload", _reload, "Read the configuration again.", _DONE, problems=refused, **admin),
+        Endpoint(
+            "/decisions/{id}/approve",
+            _judged("approve"),
+            "Let an advised decision be carried out.",
+            _DONE,
+            problems=(*refused, 404, 409, 503),
+            **admin,
+        ),
+        Endpoint(
+            "/decisions/{id}/veto",
+            _judged("veto"),
+            "Call a decision off.",
+            _DONE,
+            problems=(*refused, 404, 409, 503),
+            **admin,
+        ),
+    ]

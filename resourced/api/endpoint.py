@@ -1,0 +1,199 @@
+"""What a route is made of, and the border at which every request is identified, checked, answered or refused."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pydantic_core
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from resourced.api.access import AccessSettings, Caller, Right, identify, require
+from resourced.api.answers import SECURITY_HEADERS, Answer, to_json
+from resourced.api.events import Hub
+from resourced.api.parameters import Parameter, read_parameters
+from resourced.api.problem import Problem
+from resourced.api.resources import Encoded
+from resourced.api.service import Service
+from resourced.errors import ConfigError, HistoryError, QueryError
+
+_BODY_BYTES = 16384
+_BODY_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Context:
+    """What all routes share. `access` is replaced whole when the configuration is read again."""
+
+    service: Service
+    encoded: Encoded
+    hub: Hub
+    access: AccessSettings
+    document: Callable[[], bytes]
+    page: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that was identified, entitled and checked."""
+
+    context: Context
+    request: Request
+    caller: Caller
+    values: Mapping[str, Any]
+    """Query parameters by name."""
+
+    @property
+    def service(self) -> Service:
+        """Return the daemon."""
+        return self.context.service
+
+    async def body(self) -> Mapping[str, Any]:
+        """Return the JSON object that was sent; an empty one if nothing was.
+
+        Raises:
+            Problem: 408 if it comes too slowly, 413 if it is too large, 422 if it isn't an object.
+        """
+        raw = bytearray()
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                async for chunk in self.request.stream():
+                    raw += chunk
+                    if len(raw) > _BODY_BYTES:
+                        raise Problem(413, f"the body is larger than {_BODY_BYTES} bytes")
+        except TimeoutError:
+            raise Problem(408, f"the body did not arrive within {_BODY_SECONDS:g} seconds") from None
+        try:
+            value = pydantic_core.from_json(bytes(raw)) if raw else {}
+        except ValueError as error:
+            raise Problem(422, f"the body is not JSON: {error}", parameter="body") from None
+        if not isinstance(value, dict):
+            raise Problem(422, "the body must be a JSON object", parameter="body")
+        return value
+
+
+Handler = Callable[[Call], Awaitable[ASGIApp]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One method of one path."""
+
+    path: str
+    handle: Handler
+    summary: str
+    answer: Any
+    """Type of the answer, or an OpenAPI media type object."""
+    method: str = "GET"
+    parameters: tuple[Parameter, ...] = ()
+    right: Right = Right.READ
+    description: str = ""
+    problems: tuple[int, ...] = ()
+    """Statuses with which it may fail, besides those of every route."""
+    body: dict[str, Any] | None = None
+    """Schema of the JSON body; None if it takes none."""
+    statuses: Mapping[int, Any] = field(default_factory=dict)
+    """Further statuses that are no problems."""
+
+
+class Path:
+    """All methods of one path, as an ASGI application."""
+
+    def __init__(self, context: Context, endpoints: list[Endpoint]) -> None:
+        self._context = context
+        self._endpoints = {endpoint.method: endpoint for endpoint in endpoints}
+        methods = {*self._endpoints, "OPTIONS"} | ({"HEAD"} if "GET" in self._endpoints else set())
+        self._allow = ", ".join(sorted(methods))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        if method == "OPTIONS":
+            await Response(status_code=204, headers={"allow": self._allow})(scope, receive, send)
+            return
+        endpoint = self._endpoints.get("GET" if method == "HEAD" else method)
+        if endpoint is None:
+            detail = f"{scope['path']} does not take {method[:20]}; it takes {self._allow}"
+            raise Problem(405, detail, headers={"allow": self._allow})
+        caller: Caller = scope["caller"]
+        require(caller, endpoint.right)
+        values = read_parameters(scope["query_string"], endpoint.parameters)
+        call = Call(self._context, Request(scope, receive), caller, values)
+        answer = await endpoint.handle(call)
+        await answer(scope, receive, send)
+
+
+class Border:
+    """Identifies callers, and turns whatever goes wrong below into a problem document.
+
+    Args:
+        context: What all routes share.
+        below: What answers.
+    """
+
+    def __init__(self, context: Context, below: ASGIApp) -> None:
+        self._context = context
+        self._below = below
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started = False
+
+        async def guarded(message: Any) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                have = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(h for h in SECURITY_HEADERS if h[0] not in have)]
+            elif scope["method"] == "HEAD":
+                message = {**message, "body": b""}
+            await send(message)
+
+        caller: Caller | None = None
+        try:
+            caller = identify(self._context.access, scope)
+            scope["caller"] = caller
+            scope["app"] = self
+            await self._below(scope, receive, guarded)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            problem = self._explain(error, scope, caller)
+            if started:
+                raise
+            await problem.response()(scope, receive, guarded)
+
+    def _explain(self, error: Exception, scope: Scope, caller: Caller | None) -> Problem:
+        problem = _problem_of(error, scope)
+        if problem.status in (401, 403, 421) or problem.status == 500:
+            who = caller.name if caller else "a caller who could not be identified"
+            about = {
+                "caller": who,
+                "method": scope["method"][:20],
+                "path": scope["path"][:200],
+                "status": problem.status,
+                "reason": repr(error) if problem.status == 500 else problem.detail,
+            }
+            self._context.service.audit("api_fault" if problem.status == 500 else "api_refused", about)
+        return problem
+
+
+def _problem_of(error: Exception, scope: Scope) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, QueryError):
+        return Problem(422, str(error), parameter=error.parameter)
+    if isinstance(error, HistoryError):
+        return Problem(503, f"the history can't be read now: {error}", headers={"retry-after": "5"})
+    if isinstance(error, ConfigError):
+        return Problem(422, f"the configuration is not usable, the running one stays: {error}")
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        return Problem(404, f"there is nothing at {scope['path'][:200]!r}; /openapi.json lists what there is")
+    return Problem(500, "resourced failed to answer; the journal says why")
+
+
+def json_answer(value: Any, *, status: int = 200, cache_control: bytes = b"no-cache") -> Answer:
+    """Return an answer that isn't kept."""
+    return Answer(to_json(value), status=status, cache_control=cache_control)

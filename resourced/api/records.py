@@ -1,0 +1,174 @@
+"""Routes that read what was recorded: history, decisions, events; and the stream of what happens."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from resourced.api.endpoint import Call, Endpoint, json_answer
+from resourced.api.events import KINDS, USUAL, Event, Stream, record_event, resume_time
+from resourced.api.parameters import Parameter
+from resourced.api.problem import Problem
+from resourced.api.views import HistoryAnswer, history_view
+from resourced.decision import Decision, Outcome
+from resourced.metrics.selector import parse_selector
+
+_AGGREGATES = ("mean", "min", "max", "last", "count")
+_REPLAYED = 1000
+
+START = Parameter("start", "time", "Begin: seconds since the epoch, RFC 3339, or a duration before now.", default=None)
+END = Parameter("end", "time", "End, likewise; now by default.", default=None)
+_SINCE = Parameter("since", "time", "Only later ones: seconds since the epoch, RFC 3339, or a duration before now.")
+_UNTIL = Parameter("until", "time", "Only earlier ones, likewise.")
+_LIMIT = Parameter("limit", "integer", "Longest list.", default=100, minimum=1, maximum=10000)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionAnswer:
+    """One decision with what came of it."""
+
+    decision: Decision
+    """The decision."""
+    outcomes: tuple[Outcome, ...]
+    """What was done about it, oldest first."""
+
+
+async def _history(call: Call) -> ASGIApp:
+    values = call.values
+    end = values["end"] if values["end"] is not None else time.time()
+    start = values["start"] if values["start"] is not None else end - 3600
+    if start >= end:
+        raise Problem(422, "start must be before end", parameter="start")
+    for metric in values["metric"]:
+        parse_selector(metric)
+    table = await asyncio.to_thread(
+        call.service.history.query,
+        values["metric"],
+        start=start,
+        end=end,
+        step=values["step"],
+        points=values["points"],
+        aggregate=values["aggregate"],
+    )
+    view = await asyncio.to_thread(
+        history_view, table, start=start, end=end, step=values["step"], aggregate=values["aggregate"]
+    )
+    return json_answer(view)
+
+
+async def _decisions(call: Call) -> ASGIApp:
+    return json_answer({"decisions": await asyncio.to_thread(call.service.history.decisions, **call.values)})
+
+
+async def _decision(call: Call) -> ASGIApp:
+    identity = call.request.path_params["id"]
+    found = await asyncio.to_thread(call.service.history.decision, identity)
+    if found is None:
+        raise no_decision(identity)
+    outcomes = await asyncio.to_thread(call.service.history.outcomes, identity)
+    return json_answer(DecisionAnswer(found, tuple(outcomes)))
+
+
+def no_decision(identity: str) -> Problem:
+    """Return the problem that a decision isn't recorded."""
+    return Problem(404, f"no decision {identity[:40]!r} is recorded; /decisions lists them")
+
+
+async def _logged(call: Call) -> ASGIApp:
+    return json_answer({"events": await asyncio.to_thread(call.service.history.events, **call.values)})
+
+
+async def _events(call: Call) -> ASGIApp:
+    kinds = frozenset(call.values["kind"] or USUAL)
+    last = call.request.headers.get("last-event-id")
+    since = resume_time(last) if last else call.values["since"]
+
+    async def missed() -> list[Event]:
+        if since is None:
+            return []
+        return await asyncio.to_thread(_past, call, since, last, kinds)
+
+    state = call.request.scope.get("state", {})
+    stream = Stream(kinds, state.get("abort"))
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await call.context.hub.serve(stream, scope, receive, send, missed)
+
+    return answer
+
+
+def _past(call: Call, since: float, last: str | None, kinds: frozenset[str]) -> list[Event]:
+    """Return the recorded events from a moment on, oldest first, without the one that the reader saw last."""
+    history = call.service.history
+    since -= 1e-6  # ids hold microseconds: what happened at that very moment is compared by id
+    decisions = history.decisions(since=since, limit=_REPLAYED)
+    items: list[Any] = [*decisions, *history.events(since=since, limit=_REPLAYED)]
+    items += [outcome for decision in decisions for outcome in history.outcomes(decision.id)]
+    events = sorted((record_event(item) for item in items), key=lambda event: event.time)
+    return [event for event in events if event.kind in kinds and event.id != last and event.time >= since]
+
+
+def endpoints() -> list[Endpoint]:
+    """Return the routes."""
+    logged = {"type": "array", "items": {"type": "object"}}
+    return [
+        Endpoint(
+            "/history",
+            _history,
+            "Values over time.",
+            HistoryAnswer,
+            parameters=(
+                Parameter(
+                    "metric",
+                    "string",
+                    'A series: a name or short name of the catalogue, or name{label="pattern"}; may be repeated.',
+                    many=True,
+                    required=True,
+                ),
+                START,
+                END,
+                Parameter("step", "duration", "Width of a cell.", minimum=0.001, maximum=31622400),
+                Parameter("points", "integer", "Most cells; the step follows.", minimum=1, maximum=100000),
+                Parameter("aggregate", "string", "What becomes of a cell's samples.", "mean", choices=_AGGREGATES),
+            ),
+            problems=(503,),
+        ),
+        Endpoint(
+            "/decisions",
+            _decisions,
+            "Recorded decisions, newest first.",
+            {"decisions": list[Decision]},
+            parameters=(
+                _SINCE,
+                _UNTIL,
+                Parameter("rule", "string", "Only those of one rule."),
+                Parameter("unit", "string", "Only those whose target is of one unit."),
+                Parameter("user", "string", "Only those whose target is of one user (id or name)."),
+                _LIMIT,
+            ),
+            problems=(503,),
+        ),
+        Endpoint("/decisions/{id}", _decision, "One decision, complete.", DecisionAnswer, problems=(404, 503)),
+        Endpoint(
+            "/events/log",
+            _logged,
+            "Recorded events of the journal, newest first.",
+            {"type": "object", "required": ["events"], "properties": {"events": logged}},
+            parameters=(_SINCE, _UNTIL, _LIMIT),
+            problems=(503,),
+        ),
+        Endpoint(
+            "/events",
+            _events,
+            "What happens, as server-sent events.",
+            {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+            parameters=(
+                Parameter("kind", "string", "Kinds wanted; all but sample by default.", choices=KINDS, many=True),
+                _SINCE,
+            ),
+            problems=(503,),
+            description="Resume with the Last-Event-ID header. A reader who is too slow is cut off.",
+        ),
+    ]

@@ -1,0 +1,147 @@
+"""What the API needs of the daemon, and nothing more: the daemon provides it, tests provide a small one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from resourced.decision import Decision, Outcome, Verdict
+from resourced.snapshot import Snapshot
+
+
+class StateView(Protocol):
+    """What is known at one moment: a sample and what the rules say of it. It is replaced whole, never changed."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The sample."""
+        ...
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict on it; None until the rules have been judged once."""
+        ...
+
+
+class HistoryView(Protocol):
+    """The questions that the API asks the history. All may block, so they are asked in a thread."""
+
+    def query(
+        self,
+        metrics: Sequence[str],
+        *,
+        start: float,
+        end: float,
+        step: float | None = None,
+        points: int | None = None,
+        aggregate: str = "mean",
+    ) -> Any:
+        """Return a table of values; see `resourced.api.views.history_view` for the attributes that are read."""
+        ...
+
+    def decisions(
+        self,
+        since: float | None = None,
+        until: float | None = None,
+        rule: str | None = None,
+        unit: str | None = None,
+        user: str | None = None,
+        limit: int = 100,
+    ) -> list[Decision]:
+        """Return recorded decisions, newest first."""
+        ...
+
+    def decision(self, id: str) -> Decision | None:  # noqa: A002 - the field's own name
+        """Return one decision, or None if it isn't recorded."""
+        ...
+
+    def outcomes(self, decision_id: str) -> list[Outcome]:
+        """Return what was done about a decision, oldest first."""
+        ...
+
+    def events(self, since: float | None = None, until: float | None = None, limit: int = 100) -> list[Any]:
+        """Return recorded LoggedEvents, newest first."""
+        ...
+
+
+class Service(Protocol):
+    """The daemon as the API sees it. Methods that may block or wait are coroutines; all others return at once."""
+
+    @property
+    def state(self) -> StateView | None:
+        """The newest state; None before the first sample."""
+        ...
+
+    @property
+    def history(self) -> HistoryView:
+        """The history."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Version of resourced."""
+        ...
+
+    async def fresh(self) -> StateView:
+        """Sample now and return the new state; concurrent callers share one sample."""
+        ...
+
+    def status(self) -> Mapping[str, Any]:
+        """Return how the daemon itself does: pid, uptime, CPU, memory, lag, store, listeners."""
+        ...
+
+    def ready(self) -> tuple[bool, str]:
+        """Return whether samples are fresh, and a sentence that says why not."""
+        ...
+
+    def outlook(
+        self, pid: int | None = None, unit: str | None = None, workload: str | None = None
+    ) -> Mapping[str, Any] | None:
+        """Return how one process, unit or workload would fare if every rule fired now; None if there is no such."""
+        ...
+
+    def command_lines(self, pids: Sequence[int]) -> Mapping[int, str | None]:
+        """Read the command lines of processes now; None for those that are gone or unreadable."""
+        ...
+
+    def set_log_level(self, level: str) -> None:
+        """Change what is logged.
+
+        Raises:
+            ValueError: There is no such level; the text names those that exist.
+        """
+        ...
+
+    async def reload(self) -> None:
+        """Read the configuration again and put it into force.
+
+        Raises:
+            ConfigError: It is not usable; the running one stays.
+        """
+        ...
+
+    async def approve(self, decision_id: str, who: str) -> None:
+        """Let an advised decision be carried out.
+
+        Raises:
+            ActionRefused: It can't be any more, or never could.
+        """
+        ...
+
+    async def veto(self, decision_id: str, who: str) -> None:
+        """Call a decision off.
+
+        Raises:
+            ActionRefused: It is too late, or nothing was to be done.
+        """
+        ...
+
+    def subscribe(self, callback: Callable[[Any], None]) -> Callable[[], None]:
+        """Call back with each new state, from any thread; returns what ends it."""
+        ...
+
+    def follow(self, callback: Callable[[Any], None]) -> Callable[[], None]:
+        """Call back with each Decision, Outcome and LoggedEvent as it is recorded; returns what ends it."""
+        ...
+
+    def audit(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Write a line to the journal: a refusal, a change that was asked for, a fault of the API."""
+        ...

@@ -48,13 +48,14 @@ class Judgement:
         return verdicts.verdict(self.state, self.tick, self.computed)
 
 
-def judge(state: JudgeState, tick: Tick, rules: tuple[Rule, ...]) -> Judgement:
+def judge(state: JudgeState, tick: Tick, rules: tuple[Rule, ...], *, gap_seconds: float = GAP_SECONDS) -> Judgement:
     """Judge one tick.
 
     Args:
         state: What the tick before left, or JudgeState.empty(). It is not changed.
         tick: The moment; times of successive ticks on CLOCK_MONOTONIC do not decrease within a boot.
         rules: From compile_rules, the same object as long as the configuration is the same.
+        gap_seconds: A longer interval since the tick before counts for no condition; more than the sampling interval.
     """
     state = _ready(state, tick, rules)
     binding = state.binding
@@ -77,7 +78,7 @@ def judge(state: JudgeState, tick: Tick, rules: tuple[Rule, ...]) -> Judgement:
             state.decisions, state.parked,
         )  # fmt: skip
         return Judgement(quiet, (), tick, computed)
-    return _Pass(state, tick, binding, computed, windows).run(sorted(touched))
+    return _Pass(state, tick, binding, computed, windows, gap_seconds).run(sorted(touched))
 
 
 def _ready(state: JudgeState, tick: Tick, rules: tuple[Rule, ...]) -> JudgeState:
@@ -157,6 +158,7 @@ class _Pass:
         binding: Binding,
         computed: list[float | None],
         windows: tuple[Window, ...],
+        gap_seconds: float,
     ) -> None:
         self._before = state
         self._tick = tick
@@ -164,6 +166,7 @@ class _Pass:
         self._computed = computed
         self._windows = windows
         self._now = tick.monotonic_seconds
+        self._gap = gap_seconds
         self._elapsed = self._now - state.last if state.last is not None else 0.0
         self._leaves = list(state.leaves)
         self._instances = list(state.instances)
@@ -218,14 +221,14 @@ class _Pass:
             self._leaves[position] = self._shared(bound, held, holds)
         elif holds:
             self._leaves[position] = self._longer(held)
-        elif holds is False or (held and self._now - held.seen > max(GAP_SECONDS, bound.leaf.period_seconds)):
+        elif holds is False or (held and self._now - held.seen > max(self._gap, bound.leaf.period_seconds)):
             self._leaves[position] = None
         return holds
 
     def _longer(self, held: Held | None) -> Held:
         if held is None:
             return Held(0.0, self._now, 1, 1)
-        unbroken = held.seen == self._before.last and self._elapsed <= GAP_SECONDS
+        unbroken = held.seen == self._before.last and self._elapsed <= self._gap
         credit = self._elapsed if unbroken else 0.0
         return Held(held.seconds + credit, self._now, held.samples + 1, held.agreeing + 1)
 
@@ -233,7 +236,7 @@ class _Pass:
         if held is None and not holds:
             return None
         oldest = self._now - bound.leaf.period_seconds
-        credit = self._elapsed if holds and self._elapsed <= GAP_SECONDS else 0.0
+        credit = self._elapsed if holds and self._elapsed <= self._gap else 0.0
         rows = [row for row in (held.credits if held else ()) if row[0] > oldest]
         rows.append((self._now, credit, 1 if holds else 0))
         agreeing = sum(row[2] for row in rows)

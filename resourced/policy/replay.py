@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from resourced.decision import Decision, Level
-from resourced.policy.judge import judge
+from resourced.policy.judge import GAP_SECONDS, judge
 from resourced.policy.observation import Tick
 from resourced.policy.rule import Rule
 from resourced.policy.state import JudgeState
@@ -56,13 +56,20 @@ class ReplayResult:
     """The judge after the last tick."""
 
 
-def replay(ticks: Iterable[Tick], rules: tuple[Rule, ...], state: JudgeState | None = None) -> ReplayResult:
+def replay(
+    ticks: Iterable[Tick],
+    rules: tuple[Rule, ...],
+    state: JudgeState | None = None,
+    *,
+    gap_seconds: float = GAP_SECONDS,
+) -> ReplayResult:
     """Judge recorded ticks.
 
     Args:
         ticks: In order of time. Without snapshots decisions name no target.
         rules: From compile_rules.
         state: State of the judge before the first tick; by default it has seen nothing.
+        gap_seconds: As for the judge; for a past of one tick a minute, two minutes or more.
     """
     state = state or JudgeState.empty()
     decisions: list[Decision] = []
@@ -70,7 +77,7 @@ def replay(ticks: Iterable[Tick], rules: tuple[Rule, ...], state: JudgeState | N
     start = end = None
     count = 0
     for tick in ticks:
-        judgement = judge(state, tick, rules)
+        judgement = judge(state, tick, rules, gap_seconds=gap_seconds)
         state = judgement.state
         decisions += judgement.decisions
         watch.see(tick)

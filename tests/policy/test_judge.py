@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from resourced.decision import Mode, Phase, Step
-from resourced.policy import Judgement, JudgeState, Rule, Tick, judge, next_rung, rungs, still_needed
+from resourced.policy import Judgement, JudgeState, Rule, Tick, judge, next_rung, replay, rungs, still_needed
 from tests.policy.fakes import GIB, cgroup, rules, run, snapshot, tick
 
 LOW: dict[str, Any] = {
@@ -156,6 +156,13 @@ def test_a_restart_forgets_no_pending_period_and_fires_nothing_twice(moment: int
     after, _ = run(ticks[moment:], compiled, state)
     assert [each.id for each in before + after] == [each.id for each in straight]
     assert straight
+
+
+def test_a_past_of_one_tick_a_minute_is_judged_if_its_gaps_are_meant() -> None:
+    compiled = rules(LOW | {"for": "3min"})
+    ticks = [tick(at * 60, {"memory.utilization": 0.95}, HOG) for at in range(6)]
+    assert not replay(ticks, compiled).decisions
+    assert next(each.sequence for each in replay(ticks, compiled, gap_seconds=120).decisions) == 180
 
 
 def test_a_reboot_begins_anew() -> None:

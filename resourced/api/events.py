@@ -230,8 +230,8 @@ def record_event(item: Any) -> Event:
 def changes(before: StateView | None, now: StateView) -> list[tuple[str, Any]]:
     """Return what differs between two states: rules that changed phase, collectors that changed status."""
     found: list[tuple[str, Any]] = []
-    old = {(r.rule, r.instance): r.phase for r in before.verdict.rules} if before and before.verdict else {}
-    rules = now.verdict.rules if now.verdict else ()
+    old = {(r.rule, r.instance): r.phase for r in before.verdict.rules} if before and before.verdict is not None else {}
+    rules = now.verdict.rules if now.verdict is not None else ()
     found += [("rule", r) for r in rules if old.get((r.rule, r.instance), Phase.INACTIVE) != r.phase]
     had = {name: health.status for name, health in before.snapshot.collectors.items()} if before else {}
     for name, health in now.snapshot.collectors.items():

@@ -65,13 +65,13 @@ def _schemas(endpoints: list[Endpoint]) -> tuple[dict[int, dict[str, Any]], dict
 
     config = ConfigDict(use_attribute_docstrings=True)
     inputs = [
-        ((number, name), "serialization", TypeAdapter(list[kind], config=config))
+        ((number, name), "serialization", TypeAdapter(list.__class_getitem__(kind), config=config))
         for number, endpoint in enumerate(endpoints)
         for name, kind in _parts(endpoint).items()
     ]
-    found, definitions = TypeAdapter.json_schemas(inputs, ref_template=_REF)  # type: ignore[arg-type] # any hashable key serves
+    found, definitions = TypeAdapter.json_schemas(inputs, ref_template=_REF)
     by_endpoint: dict[int, dict[str, Any]] = {}
-    for (number, name), _ in found:  # type: ignore[misc] # the keys are those given above
+    for (number, name), _ in found:
         by_endpoint.setdefault(number, {})[name] = found[(number, name), "serialization"]["items"]  # type: ignore[index]
     return by_endpoint, _without_titles(definitions["$defs"])
 

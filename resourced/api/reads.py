@@ -64,7 +64,7 @@ async def _state(call: Call, *, prune: bool = False) -> StateView:
 
 def _firing(state: StateView | None) -> Any:
     verdict = state.verdict if state else None
-    rules = verdict.rules if verdict else ()
+    rules = verdict.rules if verdict is not None else ()
     return bool(verdict), [(r.rule, r.instance) for r in rules if r.phase is Phase.FIRING]
 
 

@@ -85,7 +85,9 @@ def no_sample() -> Problem:
 def verdict_of(state: StateView) -> Verdict:
     """Return the state's verdict, or one that says that the rules haven't been judged."""
     snapshot = state.snapshot
-    return state.verdict or Verdict(
+    if state.verdict is not None:  # which is false in a boolean context while nothing should be pruned
+        return state.verdict
+    return Verdict(
         prune=False,
         time=snapshot.time,
         sequence=snapshot.sequence,

@@ -141,14 +141,17 @@ async def test_history_decisions_and_catalog_are_served(client: httpx.AsyncClien
     assert one["outcomes"][0]["result"] == "done"
     assert (await client.get("/decisions/ffff")).status_code == 404
     assert (await client.get("/catalog")).json()["metrics"][0]["openmetrics"] == "system_cpu_utilization_ratio"
-    assert json.loads((await client.get("/prune")).content)["prune"] is False
+    verdict = json.loads((await client.get("/prune")).content)
+    assert (verdict["prune"], verdict["rules"][0]["rule"]) == (False, "memory-low")
 
 
-async def test_a_fault_is_a_problem_and_goes_to_the_journal(client: httpx.AsyncClient, service: FakeService) -> None:
+async def test_a_fault_is_a_problem_and_goes_to_the_journal(
+    client: httpx.AsyncClient, service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken() -> dict[str, object]:
         raise RuntimeError("broken")
 
-    service.status = broken
+    monkeypatch.setattr(service, "status", broken)
     answer = await client.get("/healthz")
     assert answer.status_code == 500
     assert service.audited[0][0] == "api_fault"

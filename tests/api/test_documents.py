@@ -1,0 +1,77 @@
+import json
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from resourced.api import create_app
+from resourced.metrics import CATALOGUE
+from tests.api.fakes import FakeService, make_decision
+
+
+@pytest.fixture
+def client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(create_app(FakeService())), base_url="http://localhost")
+
+
+def _check(document: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
+    whole = {**schema, "components": document["components"]}
+    jsonschema.Draft202012Validator(whole).validate(value)
+
+
+async def test_every_answer_is_as_the_description_says(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    checked = 0
+    for path, operations in document["paths"].items():
+        if "get" not in operations or path == "/events":
+            continue
+        query = {"/history": "?metric=memory.used", "/prune/preview": "?pid=42"}.get(path, "")
+        answer = await client.get(path.replace("{id}", make_decision(1).id) + query)
+        content = operations["get"]["responses"][str(answer.status_code)]["content"]
+        media_type = answer.headers["content-type"].partition(";")[0]
+        assert media_type in content, path
+        if media_type == "application/json":
+            _check(document, content[media_type]["schema"], answer.json())
+            checked += 1
+    assert checked >= 18
+
+
+async def test_fields_are_described(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    memory = document["components"]["schemas"]["Memory"]["properties"]
+    assert "without swapping" in memory["available_bytes"]["description"]
+    assert document["openapi"] == "3.1.0"
+    parameters = document["paths"]["/resources/processes"]["get"]["parameters"]
+    assert {p["name"] for p in parameters} == {"fresh", "wait", "after", "sort", "limit", "command_line"}
+
+
+async def test_problems_are_as_described(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    for path in ("/nowhere", "/resources/cpu?x=1", "/decisions/0"):
+        _check(document, document["components"]["schemas"]["Problem"], (await client.get(path)).json())
+
+
+async def test_the_page_needs_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
+    page = await client.get("/docs")
+    assert "/resources/all" in page.text
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    assert "<script" not in page.text
+
+
+async def test_a_parser_accepts_the_metrics(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/metrics")
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    assert families["system_cpu_utilization_ratio"].samples[0].value == 0.5
+    assert families["system_cpu_time_seconds"].samples[0].name == "system_cpu_time_seconds_total"
+    assert families["system_cpu_time_seconds"].unit == "seconds"
+    assert {s.labels["rule"] for s in families["resourced_rule_firing"].samples} == {"memory-low"}
+    assert not any(sample.value != sample.value for family in families.values() for sample in family.samples)
+
+
+async def test_the_catalogue_is_complete(client: httpx.AsyncClient) -> None:
+    listed = json.loads((await client.get("/catalog")).content)["metrics"]
+    assert [entry["name"] for entry in listed] == list(CATALOGUE)

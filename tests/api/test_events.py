@@ -1,0 +1,123 @@
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from resourced.api import ApiSettings, create_app
+from resourced.api.events import Stream, changes, make_event
+from resourced.decision import Phase
+from resourced.snapshot import Health
+from tests.api.fakes import FakeService, FakeState, make_decision, make_snapshot, make_verdict
+from tests.api.serving import Served, served
+
+
+@pytest.fixture
+async def on(tmp_path: Path) -> AsyncIterator[Served]:
+    async with served(tmp_path) as found:
+        yield found
+
+
+async def read(lines: AsyncIterator[str], kind: str) -> dict[str, str]:
+    """Return the fields of the next event of a kind."""
+    fields: dict[str, str] = {}
+    async for line in lines:
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif fields.get("event") == kind:
+            return fields
+        else:
+            fields = {}
+    raise AssertionError("the stream ended")
+
+
+async def test_rules_decisions_and_collectors_are_told(on: Served) -> None:
+    async with on.unix() as client, client.stream("GET", "/events") as answer:
+        assert answer.headers["content-type"] == "text/event-stream"
+        lines = answer.aiter_lines()
+        assert await anext(lines) == "retry: 2000"
+        on.service.publish(Phase.FIRING)
+        assert '"phase":"firing"' in (await read(lines, "rule"))["data"]
+        on.service.record(make_decision(9))
+        assert f"{9:020x}" in (await read(lines, "decision"))["data"]
+        on.service.publish(collectors={"cpu": Health(status="stale", reason="late")})
+        assert '"collector":"cpu"' in (await read(lines, "collector"))["data"]
+
+
+async def test_samples_come_on_request_only(on: Served) -> None:
+    async with on.tcp() as client, client.stream("GET", "/events?kind=sample") as answer:
+        lines = answer.aiter_lines()
+        await anext(lines)
+        on.service.publish(Phase.FIRING)
+        assert '"sequence":2' in (await read(lines, "sample"))["data"]
+
+
+async def test_a_stream_resumes_after_the_last_event_seen(on: Served) -> None:
+    async with on.unix() as client:
+        async with client.stream("GET", "/events?since=0") as answer:
+            first = await read(answer.aiter_lines(), "decision")
+        async with client.stream("GET", "/events", headers={"last-event-id": first["id"]}) as answer:
+            second = await read(answer.aiter_lines(), "decision")
+        assert f"{1:020x}" in first["data"]
+        assert f"{2:020x}" in second["data"]
+        assert (await client.get("/events", headers={"last-event-id": "x"})).status_code == 422
+
+
+async def test_only_so_many_streams_are_served(tmp_path: Path) -> None:
+    settings = ApiSettings(streams=1)
+    async with served(tmp_path, settings=settings) as s, s.unix() as client, client.stream("GET", "/events") as first:
+        assert first.status_code == 200
+        second = await client.get("/events")
+        assert (second.status_code, second.headers["retry-after"]) == (503, "5")
+
+
+async def test_a_slow_reader_is_cut_off() -> None:
+    cut: list[bool] = []
+    stream = Stream(frozenset({"decision"}), lambda: cut.append(True))
+    event = make_event("decision", 1.0, {})
+    assert all(stream.put(event) for _ in range(256))
+    assert not stream.put(event)
+    assert cut == [True]
+    assert stream.queue.get_nowait() is None
+
+
+async def test_waiting_ends_with_the_next_sample() -> None:
+    service = FakeService()
+    app = create_app(service)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        app.hub.attach()
+        waiting = asyncio.create_task(client.get("/resources/cpu?wait=20"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        service.publish()
+        assert (await waiting).json()["sequence"] == 2
+        assert (await client.get("/resources/cpu?wait=20&after=1")).json()["sequence"] == 2
+        assert (await client.get("/resources/cpu?wait=0.01")).json()["sequence"] == 2
+        waiting = asyncio.create_task(client.get("/prune?wait=20"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        service.publish()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        service.publish(Phase.FIRING)
+        assert (await waiting).json()["prune"] is True
+
+
+async def test_stopping_ends_streams(tmp_path: Path) -> None:
+    async with served(tmp_path) as s, s.unix() as client, client.stream("GET", "/events") as answer:
+        lines = answer.aiter_lines()
+        await anext(lines)
+        s.server.stop()
+        assert [line async for line in lines if line] == []
+
+
+def test_changes_are_what_differs() -> None:
+    one = FakeState(make_snapshot(1), make_verdict(1))
+    other = FakeState(make_snapshot(2), make_verdict(2, Phase.PENDING))
+    assert [kind for kind, _ in changes(one, other)] == ["rule"]
+    assert changes(one, one) == []
+    assert changes(None, one) == []

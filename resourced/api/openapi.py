@@ -5,6 +5,7 @@ import html
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from types import GenericAlias
 from typing import Any
 
 from resourced.api.access import Right
@@ -65,14 +66,14 @@ def _schemas(endpoints: list[Endpoint]) -> tuple[dict[int, dict[str, Any]], dict
 
     config = ConfigDict(use_attribute_docstrings=True)
     inputs = [
-        ((number, name), "serialization", TypeAdapter(list.__class_getitem__(kind), config=config))
+        ((number, name), "serialization", TypeAdapter(GenericAlias(list, (kind,)), config=config))
         for number, endpoint in enumerate(endpoints)
         for name, kind in _parts(endpoint).items()
     ]
     found, definitions = TypeAdapter.json_schemas(inputs, ref_template=_REF)
     by_endpoint: dict[int, dict[str, Any]] = {}
     for (number, name), _ in found:
-        by_endpoint.setdefault(number, {})[name] = found[(number, name), "serialization"]["items"]  # type: ignore[index]
+        by_endpoint.setdefault(number, {})[name] = found[(number, name), "serialization"]["items"]
     return by_endpoint, _without_titles(definitions["$defs"])
 
 

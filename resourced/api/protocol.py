@@ -6,7 +6,7 @@ import os
 import socket
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from resourced.api.access import read_peer
 from resourced.api.answers import to_json
@@ -51,7 +51,8 @@ class LimitedProtocol(HttpToolsProtocol):
     @property
     def idle(self) -> bool:
         """Whether no request is being answered."""
-        return not self.transport.is_closing() and (self.cycle is None or self.cycle.response_complete)
+        cycle: RequestResponseCycle | None = self.cycle  # None until the first request, though declared otherwise
+        return not self.transport.is_closing() and (cycle is None or cycle.response_complete)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""

@@ -65,8 +65,8 @@ def _schemas(endpoints: list[Endpoint]) -> tuple[dict[int, dict[str, Any]], dict
     from pydantic import ConfigDict, TypeAdapter  # noqa: PLC0415 - only needed when somebody asks
 
     config = ConfigDict(use_attribute_docstrings=True)
-    inputs = [
-        ((number, name), "serialization", TypeAdapter(GenericAlias(list, (kind,)), config=config))
+    inputs: list[Any] = [
+        ((number, name), "serialization", TypeAdapter[Any](GenericAlias(list, (kind,)), config=config))
         for number, endpoint in enumerate(endpoints)
         for name, kind in _parts(endpoint).items()
     ]

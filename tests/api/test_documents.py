@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import httpx
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # it has no types of its own
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -64,7 +64,7 @@ async def test_the_page_needs_nothing_from_elsewhere(client: httpx.AsyncClient) 
 async def test_a_parser_accepts_the_metrics(client: httpx.AsyncClient) -> None:
     answer = await client.get("/metrics")
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
-    families = {family.name: family for family in text_string_to_metric_families(answer.text)}
+    families = {family.name: family for family in text_string_to_metric_families(answer.text)}  # type: ignore[no-untyped-call]  # likewise
     assert families["system_cpu_utilization_ratio"].samples[0].value == 0.5
     assert families["system_cpu_time_seconds"].samples[0].name == "system_cpu_time_seconds_total"
     assert families["system_cpu_time_seconds"].unit == "seconds"

@@ -40,7 +40,7 @@ def test_what_is_no_socket_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_taken_port_and_a_missing_directory_are_explained(tmp_path: Path) -> None:
     first = make_sockets(ListenSettings(port=0), {})
-    with pytest.raises(ConfigError, match="set api.port"):
+    with pytest.raises(ConfigError, match=r"set api\.port"):
         make_sockets(ListenSettings(port=first[0].getsockname()[1]), {})
     close(first)
     with pytest.raises(ConfigError, match="can't listen"):

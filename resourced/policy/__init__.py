@@ -4,7 +4,7 @@ Rules are compiled once; `judge` takes the state of the tick before and a tick, 
 decisions and the verdict. The same function runs live, in tests and over the recorded past.
 """
 
-from resourced.policy.compile import compile_rules, required_metrics, shield_of
+from resourced.policy.compile import Defaults, compile_rules, required_metrics, shield_of
 from resourced.policy.explain import explain
 from resourced.policy.judge import Judgement, judge
 from resourced.policy.ladder import next_rung, rungs, still_needed
@@ -16,6 +16,7 @@ from resourced.policy.state import JudgeState
 
 __all__ = [
     "Comparison",
+    "Defaults",
     "JudgeState",
     "Judgement",
     "Myself",

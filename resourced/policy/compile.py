@@ -2,8 +2,9 @@
 
 import pwd
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from resourced.config_rules import ConditionConfig, Quantity, RuleConfig, SelectorConfig
+from resourced.config_rules import ConditionConfig, Quantity, RuleConfig, SelectorConfig, StepConfig
 from resourced.decision import Level, Mode, Step
 from resourced.errors import ConfigError
 from resourced.metrics import CATALOGUE, Metric
@@ -41,11 +42,24 @@ _LADDERS: dict[Level, tuple[Rung, ...]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds for rules that don't say."""
+
+    warmup_seconds: float = 0.0
+    """How long the machine must have been watched before a rule may fire."""
+    cooldown_seconds: float = 15.0
+    """How long after a decision no further one is taken."""
+    grace_seconds: float = 10.0
+    """How long the effect of a step is awaited."""
+
+
 def compile_rules(
     rules: Sequence[RuleConfig],
     *,
     mode: Mode = Mode.OBSERVE,
     shield: Shield | None = None,
+    defaults: Defaults | None = None,
 ) -> tuple[Rule, ...]:
     """Return the rules that are not off, gravest first.
 
@@ -53,6 +67,7 @@ def compile_rules(
         rules: As read from the configuration.
         mode: Mode of the policy as a whole: the farthest that any rule may go.
         shield: What the owner of the machine protects from every rule.
+        defaults: For rules that don't say.
 
     Raises:
         ConfigError: Some rules make no sense; the text lists every fault, one a line.
@@ -65,7 +80,7 @@ def compile_rules(
             faults.append(f"rule {config.name!r} is there twice; names are unique")
         seen.add(config.name)
         try:
-            rule = _rule(config, config.mode.resolve(mode), shield or Shield())
+            rule = _rule(config, config.mode.resolve(mode), shield or Shield(), defaults or Defaults())
         except ConfigError as error:
             faults.extend(str(error).splitlines())
         else:
@@ -95,12 +110,12 @@ def required_metrics(rules: Sequence[Rule]) -> tuple[Metric, ...]:
     return tuple(metric for metric in CATALOGUE.values() if metric.name in names)
 
 
-def _rule(config: RuleConfig, mode: Mode, shield: Shield) -> Rule:
+def _rule(config: RuleConfig, mode: Mode, shield: Shield, defaults: Defaults) -> Rule:
     where = f"rule {config.name!r}"
     leaves: list[Leaf] = []
     tree = _tree(config.condition, leaves, where)
     resource = config.resource.value if config.resource else _resource(leaves)
-    rungs = tuple(Rung(each.step, each.grace) for each in config.steps or ()) or _LADDERS[config.level]
+    rungs = tuple(_rung(each, defaults) for each in config.steps or ()) or _LADDERS[config.level]
     return Rule(
         name=config.name,
         description=config.description,
@@ -110,8 +125,8 @@ def _rule(config: RuleConfig, mode: Mode, shield: Shield) -> Rule:
         leaves=tuple(leaves),
         instance_label=_instance_label(leaves, where),
         clear_seconds=config.clear_for,
-        cooldown_seconds=config.cooldown,
-        warmup_seconds=config.warmup,
+        cooldown_seconds=config.cooldown if "cooldown" in config.model_fields_set else defaults.cooldown_seconds,
+        warmup_seconds=config.warmup if "warmup" in config.model_fields_set else defaults.warmup_seconds,
         resource=resource,
         gain=_gain(config.min_gain, GAIN_UNITS[resource], where),
         scope=config.scope,
@@ -121,6 +136,10 @@ def _rule(config: RuleConfig, mode: Mode, shield: Shield) -> Rule:
         spare=_selector(config.except_),
         shield=shield,
     )
+
+
+def _rung(config: StepConfig, defaults: Defaults) -> Rung:
+    return Rung(config.step, config.grace if "grace" in config.model_fields_set else defaults.grace_seconds)
 
 
 def _tree(config: ConditionConfig, leaves: list[Leaf], where: str) -> Tree:

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from resourced.config_rules import RuleConfig, RuleMode, merge_rules
 from resourced.decision import Level, Mode, Step
 from resourced.errors import ConfigError
-from resourced.policy import compile_rules, required_metrics
+from resourced.policy import Defaults, compile_rules, required_metrics
 from resourced.policy.lint import lint
 from tests.policy.fakes import rules
 
@@ -121,6 +121,15 @@ def test_ladders_are_those_of_the_level_unless_given() -> None:
 )
 def test_the_resource_follows_from_the_metric(metric: str, resource: str) -> None:
     assert rules({"name": "r", "metric": metric, "above": 0.5})[0].resource == resource
+
+
+def test_defaults_are_for_rules_that_do_not_say() -> None:
+    defaults = Defaults(warmup_seconds=7, cooldown_seconds=8, grace_seconds=9)
+    table = {"steps": ["freeze", {"step": "kill", "grace": "1s"}]}
+    silent, said = compile_rules([config(**table), config(name="s", warmup=0, cooldown="1s")], defaults=defaults)
+    assert (silent.warmup_seconds, silent.cooldown_seconds) == (7, 8)
+    assert [rung.grace_seconds for rung in silent.rungs] == [9, 1]
+    assert (said.warmup_seconds, said.cooldown_seconds) == (0, 1)
 
 
 def test_users_are_found_by_name() -> None:

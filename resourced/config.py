@@ -164,7 +164,7 @@ class ResourceConfig(Section):
                 faults.append(f"{key}.deadline: is longer than sampling.interval ({told}): samples would come late")
             if "interval" in each.model_fields_set and each.interval is not None and each.interval < tick:
                 faults.append(f"{key}.interval: is shorter than sampling.interval ({told}), which is the shortest")
-        if self.history.flush_interval < tick:
+        if "flush_interval" in self.history.model_fields_set and self.history.flush_interval < tick:
             faults.append(f"history.flush_interval: is shorter than sampling.interval ({told})")
         return faults
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from resourced.config_rules import ProtectConfig
-from resourced.configkinds import Count, Duration, Fraction, Section, Switch
+from resourced.configkinds import Count, Duration, Fraction, Section, Size, Switch
 from resourced.decision import Mode
 
 
@@ -93,8 +93,8 @@ class GuardConfig(Section):
     """Shortest time from one look to the next."""
     max_interval: Annotated[Duration, Field(ge=0.1, le=1)] = 1.0
     """Longest time from one look to the next."""
-    fill_rate: Annotated[float, Field(ge=1e6, le=1e12, allow_inf_nan=False)] = 6e9
-    """Bytes a second by which memory is believed to fill at most: what is left, divided by it, is the time to the next
+    fill_rate: Annotated[Size, Field(ge=1024**2, le=1024**4)] = 4 * 1024**3
+    """By how much a second memory is believed to fill at most: what is left, divided by it, is the time to the next
     look."""
     stall: Annotated[Duration, Field(ge=0.001, le=10)] = 0.15
     """Time that tasks must have waited for memory within stall_window for the kernel to wake the guard at once."""

@@ -64,7 +64,7 @@ SHARE = Kind("a share", '"85%"', write_share)
 def _quantity(parse: Callable[[str], float]) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
         if isinstance(value, bool):
-            raise ValueError(f"write it as text, or as a number; found {str(value).lower()}")  # noqa: TRY004 - pydantic collects ValueErrors
+            raise ValueError(f"found {str(value).lower()}; write text with a unit, or a number")  # noqa: TRY004 - pydantic collects ValueErrors
         if not isinstance(value, str):
             return value
         read = parse(value)

@@ -6,7 +6,7 @@ the daemon (directories, the socket) are None here and are found by `state_direc
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -172,21 +172,6 @@ class ResourceConfig(Section):
         names = [rule.name for rule in self.rule]
         twice = sorted({name for name in names if names.count(name) > 1})
         return [f"rule.{name}: two rules have this name; names are unique" for name in twice]
-
-    @property
-    def rules(self) -> tuple[RuleConfig, ...]:
-        """The rules, with policy.warmup, policy.cooldown and actions.grace in those that don't say."""
-        return tuple(self._completed(rule) for rule in self.rule)
-
-    def _completed(self, rule: RuleConfig) -> RuleConfig:
-        usual: dict[str, Any] = {"warmup": self.policy.warmup, "cooldown": self.policy.cooldown}
-        usual = {name: value for name, value in usual.items() if name not in rule.model_fields_set}
-        if rule.steps is not None:
-            grace = {"grace": self.actions.grace}
-            usual["steps"] = tuple(
-                each if "grace" in each.model_fields_set else each.model_copy(update=grace) for each in rule.steps
-            )
-        return rule.model_copy(update=usual)
 
     def interval_seconds(self, collector: str) -> float:
         """Return the time from one reading of a collector to the next, at least sampling.interval."""

@@ -130,9 +130,6 @@ def _build(reading: _Reading) -> Loaded:
     origins = {".".join(each.key): DEFAULT for each in settings()}
     known = tables()
     origins |= {".".join(map(str, key)): origin for key, origin in merged.origins.items() if key not in known}
-    for rule in config.rule:
-        for inherited in ("warmup", "cooldown"):
-            origins.setdefault(f"rule.{rule.name}.{inherited}", origins[f"policy.{inherited}"])
     return Loaded(config, origins, tuple(reading.warnings), tuple(reading.files))
 
 

@@ -17,6 +17,7 @@ from resourced.config_rules import RuleConfig
 from resourced.configkinds import AbsolutePath, Count, Duration, Section, Size, Switch, write_duration
 
 __all__ = [
+    "COLLECTORS",
     "ActionsConfig",
     "ApiConfig",
     "CollectorConfig",
@@ -34,6 +35,9 @@ __all__ = [
     "socket_path",
     "state_directory",
 ]
+
+COLLECTORS: tuple[str, ...] = tuple(CollectorsConfig.model_fields)
+"""Names of the collectors."""
 
 Retention = Annotated[Duration, Field(ge=60, le=100 * 31536000)]
 
@@ -157,21 +161,25 @@ class ResourceConfig(Section):
         told = write_duration(tick)
         if self.sampling.deadline is not None and self.sampling.deadline > tick:
             faults.append(f"sampling.deadline: is longer than sampling.interval ({told}): samples would come late")
-        for name in CollectorsConfig.model_fields:
+        for name in COLLECTORS:
             each: CollectorConfig = getattr(self.collectors, name)
             key = f"collectors.{name}"
             if each.deadline is not None and each.deadline > tick:
                 faults.append(f"{key}.deadline: is longer than sampling.interval ({told}): samples would come late")
-            if "interval" in each.model_fields_set and each.interval is not None and each.interval < tick:
-                faults.append(f"{key}.interval: is shorter than sampling.interval ({told}), which is the shortest")
-        if "flush_interval" in self.history.model_fields_set and self.history.flush_interval < tick:
-            faults.append(f"history.flush_interval: is shorter than sampling.interval ({told})")
         return faults
 
     def _names(self) -> list[str]:
         names = [rule.name for rule in self.rule]
         twice = sorted({name for name in names if names.count(name) > 1})
         return [f"rule.{name}: two rules have this name; names are unique" for name in twice]
+
+    def hasty(self) -> dict[str, str]:
+        """Return what is asked for more often than samples are taken, and so done with each sample: why, by key."""
+        tick = self.sampling.interval
+        asked = {f"collectors.{name}.interval": getattr(self.collectors, name).interval for name in COLLECTORS}
+        asked["history.flush_interval"] = self.history.flush_interval
+        text = f"is shorter than sampling.interval; {write_duration(tick)} is meant"
+        return {key: text for key, interval in asked.items() if interval is not None and interval < tick}
 
     def interval_seconds(self, collector: str) -> float:
         """Return the time from one reading of a collector to the next, at least sampling.interval."""
@@ -198,7 +206,7 @@ def state_directory(config: ResourceConfig, environ: Mapping[str, str], uid: int
         return Path(given.partition(":")[0])
     if uid == 0:
         return Path("/var/lib/resourced")
-    home = environ.get("XDG_STATE_HOME") or f"{environ.get('HOME') or '/'}/.local/state"
+    home = environ.get("XDG_STATE_HOME") or Path(environ.get("HOME") or "/") / ".local/state"
     return Path(home) / "resourced"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from resourced.config_rules import RuleConfig
 from resourced.configfiles import Loaded
-from resourced.configlayers import DEFAULT, Origin
+from resourced.configlayers import Origin
 from resourced.configschema import Setting, rule_setting, settings, tables
 from resourced.configtext import write_key, write_value
 
@@ -105,9 +105,8 @@ def _with_origin(line: str, origin: Origin) -> str:
 def _rule_lines(rule: RuleConfig, loaded: Loaded) -> Iterator[str]:
     yield _with_origin("[[rule]]", loaded.origin(f"rule.{rule.name}"))
     for name, value in rule.model_dump(by_alias=True, exclude_unset=True).items():
-        if value is not None:
-            origin = loaded.origins.get(f"rule.{rule.name}.{name}", DEFAULT)
-            yield _with_origin(f"{write_key((name,))} = {write_value(_readable(value, name))}", origin)
+        origin = loaded.origin(f"rule.{rule.name}.{name}")
+        yield _with_origin(f"{write_key((name,))} = {write_value(_readable(value, name))}", origin)
 
 
 def _readable(value: Any, name: str) -> Any:

@@ -102,7 +102,7 @@ def main_file(environ: Mapping[str, str], uid: int) -> Path:
         return Path(given.partition(":")[0]) / NAME
     if uid == 0:
         return SYSTEM_DIRECTORY / NAME
-    home = environ.get("XDG_CONFIG_HOME") or f"{environ.get('HOME') or '/'}/.config"
+    home = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or "/") / ".config"
     return Path(home) / "resourced" / NAME
 
 
@@ -123,14 +123,21 @@ def _build(reading: _Reading) -> Loaded:
         merged.add(layer)
     faults = [*reading.faults, *merged.faults, *find_faults(merged)]
     if faults:
-        order = {str(path): number for number, path in enumerate(reading.files)}
-        faults.sort(key=lambda fault: (order.get(fault.origin.name, len(order)), fault.origin.line or 0))
-        raise ConfigError("\n".join(map(str, faults)))
+        read = [str(path) for path in reading.files]
+        raise ConfigError("\n".join(map(str, sorted(faults, key=lambda fault: _order(fault.origin, read)))))
     config = ResourceConfig.model_validate(merged.data)
     origins = {".".join(each.key): DEFAULT for each in settings()}
     known = tables()
     origins |= {".".join(map(str, key)): origin for key, origin in merged.origins.items() if key not in known}
+    hasty = {key: text for key, text in config.hasty().items() if origins[key] != DEFAULT}
+    reading.warnings += [f"{origins[key]}: {key}: {text}" for key, text in hasty.items()]
     return Loaded(config, origins, tuple(reading.warnings), tuple(reading.files))
+
+
+def _order(origin: Origin, read: list[str]) -> tuple[int, int, int]:
+    """Return where among all that was read something stands."""
+    source = ("default", "profile", "file", "environment", "option").index(origin.source)
+    return source, read.index(origin.name) if origin.name in read else len(read), origin.line or 0
 
 
 def _profile(reading: _Reading) -> Layer | None:

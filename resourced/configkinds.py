@@ -33,15 +33,18 @@ def write_duration(seconds: float) -> str | float:
     return "0s" if seconds == 0 else seconds
 
 
-def write_size(size_bytes: int) -> str | int:
+def write_size(size_bytes: int) -> str:
     """Return bytes as a person writes them, exactly: "256MiB"."""
-    return next((f"{size_bytes // size}{unit}" for unit, size in _SIZE_UNITS if not size_bytes % size), size_bytes)
+    unit, size = next(
+        each for each in _SIZE_UNITS if (size_bytes % each[1] == 0 and size_bytes >= each[1]) or each[1] == 1
+    )
+    return f"{size_bytes // size}{unit}"
 
 
 def write_share(fraction: float) -> str | float:
     """Return a fraction as a percentage that is read back exactly; as a number if there is none."""
     text = f"{fraction * 100:.10g}%"
-    return text if parse_share(text) == fraction else fraction
+    return text if "e" not in text and parse_share(text) == fraction else fraction
 
 
 @dataclass(frozen=True, slots=True)

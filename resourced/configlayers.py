@@ -113,7 +113,7 @@ class Merged:
             else:
                 self._forget(path)
                 base[name] = value
-                self.origins[path] = where(path)
+                self.origins |= {each: where(each) for each in _paths(value, path)}
 
     def _forget(self, above: Path) -> None:
         for path in [path for path in self.origins if path[: len(above)] == above]:

@@ -113,8 +113,11 @@ def known_names(parent: tuple[str | int, ...]) -> list[str]:
 
 
 def nearest(key: tuple[str | int, ...]) -> str | None:
-    """Return the known key that somebody may have meant: a sibling, or else one of the same name in another table."""
+    """Return the known key that somebody may have meant: a sibling, or else one of a like name in another table."""
     name = str(key[-1])
+    everything = [".".join(each.key) for each in settings()]
+    if joined := next((each for each in everything if each.replace(".", "_") == "_".join(map(str, key))), None):
+        return joined
     if near := difflib.get_close_matches(name, known_names(key[:-1]), n=1):
         return ".".join((*map(str, key[:-1]), near[0]))
     if key[0] == "rule":
@@ -123,7 +126,6 @@ def nearest(key: tuple[str | int, ...]) -> str | None:
         return name
     wanted = ".".join(map(str, key))
     same = [".".join(each.key) for each in settings() if each.key[-1] == name]
-    everything = [".".join(each.key) for each in settings()]
     found = difflib.get_close_matches(wanted, same, n=1, cutoff=0.0) or difflib.get_close_matches(wanted, everything, 1)
     return found[0] if found else None
 

@@ -56,6 +56,10 @@ class _Walk:
             self._skip(_BETWEEN)
         return self._lines
 
+    def key_and_rest(self) -> tuple[tuple[str, ...], str]:
+        """Return the names of the key with which the document begins, and what is behind its =."""
+        return self._key("="), self._text[self._at :]
+
     def _append(self, names: tuple[str, ...]) -> Path:
         array = (*self._current(names[:-1]), names[-1])
         self._note(array)
@@ -156,12 +160,13 @@ def split_key(text: str) -> tuple[str, ...]:
     """
     try:
         # The parser says whether the text is a key and nothing more; the walk takes it apart.
-        document = tomllib.loads(f"{text} = 0")
+        tomllib.loads(f"{text} = 0")
     except ValueError:
-        document = {}
-    if len(document) != 1 or "\n" in text:
-        raise ValueError(f"{text!r} is not a key; write for example api.port")
-    return _Walk(f"{text} = 0")._key("=")  # noqa: SLF001 - of this module
+        raise ValueError(f"{text!r} is not a key; write for example api.port") from None
+    names, rest = _Walk(f"{text} = 0").key_and_rest()
+    if rest != " 0":
+        raise ValueError(f"{text!r} is more than a key; write for example api.port")
+    return names
 
 
 def write_key(names: tuple[str | int, ...]) -> str:

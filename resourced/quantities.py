@@ -95,7 +95,10 @@ def parse_size(text: str) -> int:
     unit = _SIZE_UNITS.get(found[2].lower()) if found else None
     if found is None or unit is None:
         raise ValueError(f"{text!r} is not a size; write a number with B, KiB, MiB, GiB, TiB or KB, MB, GB, TB: 512MiB")
-    return round(float(found[1]) * unit)
+    size = float(found[1]) * unit
+    if not math.isfinite(size):
+        raise ValueError(f"a size of {text[:20]!r}... is more than can be counted")
+    return round(size)
 
 
 def parse_share(text: str) -> float:

@@ -151,11 +151,12 @@ def test_a_reader_that_goes_away_ends_the_command_in_this_process_too(monkeypatc
         os.close(fd)
         moved.append(onto)
 
-    monkeypatch.setattr("click.echo", refuse)
-    monkeypatch.setattr(os, "dup2", move)
+    with monkeypatch.context() as patched:  # no longer than needed: the capture of output moves descriptors, too
+        patched.setattr("click.echo", refuse)
+        patched.setattr(os, "dup2", move)
+        code = cli._main(["default-config"])
 
-    assert cli._main(["default-config"]) == Exit.PIPE_CLOSED
-    assert moved == [1]
+    assert (code, moved) == (Exit.PIPE_CLOSED, [1])
 
 
 def test_the_version_is_told(tmp_path: Path) -> None:

@@ -64,18 +64,12 @@ def group() -> None:
 @group.command()
 @_config
 @_set
-@click.option(
-    "--replay",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    metavar="FILE",
-    help="Take samples from a recording instead of the machine.",
-)
-def run(paths: tuple[Path, ...], options: tuple[str, ...], replay: Path | None) -> int:
+def run(paths: tuple[Path, ...], options: tuple[str, ...]) -> int:
     """Run the daemon in the foreground until SIGTERM or SIGINT."""
     from resourced.daemon import run as run_daemon  # noqa: PLC0415 - the other commands don't need the daemon's parts
 
     try:
-        return run_daemon(_loader(paths, options), replay=replay)
+        return run_daemon(_loader(paths, options))
     except ConfigError as error:
         click.echo(error, err=True)
         return Exit.CONFIG

@@ -3,6 +3,7 @@
 import zlib
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 class Level(StrEnum):
@@ -194,6 +195,22 @@ class Outcome:
     """What it freed."""
     detail: str | None = None
     """A sentence for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """Something that the daemon told its log and that is worth keeping: warnings, and what is graver."""
+
+    time: float
+    """Wall time, seconds since the epoch."""
+    event: str
+    """Name of the event, as RESOURCED_EVENT in the journal."""
+    priority: int
+    """Priority as syslog(3) numbers it: 0 is the gravest, 4 a warning."""
+    message: str
+    """The sentence."""
+    fields: dict[str, Any] = field(default_factory=dict)
+    """What the event tells, by field."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,15 @@
-"""ResourceMonitor: every collector once, each with its deadline; one that is stuck is not asked again until it returns."""
+"""ResourceMonitor: every collector once, each with its deadline; a stuck one is not asked again until it returns."""
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from resourced.clock import Clock, SystemClock, read_boot_id
-from resourced.collectors.base import Collector, Taken
+from resourced.collectors.base import Taken
 from resourced.errors import ResourcedError, Unavailable
 from resourced.snapshot import Health, Snapshot
 from resourced.snapshot.cgroups import Cgroups
@@ -22,34 +22,10 @@ from resourced.snapshot.network import Network
 from resourced.snapshot.pressure import Pressure
 from resourced.snapshot.processes import Processes
 from resourced.snapshot.sensors import Sensors
-
-Derive = Callable[[Taken[Any] | None, Taken[Any], Any], Any]
+from resourced.sources import Source, sources_of
 
 _SLACK_SECONDS = 0.02
 """A source whose interval ends within this time of the tick is asked now rather than a whole tick later."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One section of the snapshot: who reads it, how it is derived, how often and for how long.
-
-    Attributes:
-        name: The section's name.
-        collector: Reads the raw sample.
-        derive: Makes the section of the sample before, this sample and the section before; pure.
-        deadline_seconds: A reading that takes longer is given up for this snapshot.
-        interval_seconds: Time between two readings; a snapshot in between shows the value again with its age.
-        retry_limit_seconds: The longest that a failing source waits until it is tried again.
-        absent_retry_seconds: How often a source that the host doesn't have is looked for.
-    """
-
-    name: str
-    collector: Collector[Any]
-    derive: Derive
-    deadline_seconds: float = 1.0
-    interval_seconds: float = 1.0
-    retry_limit_seconds: float = 60.0
-    absent_retry_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +51,18 @@ class _Worker:
         self.health = Health("stale", "not read yet")
         self._clock = clock
         self._answers = answers
-        self._questions: SimpleQueue[bool] = SimpleQueue()
+        self._questions: SimpleQueue[str | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"collect-{source.name}", daemon=True)
         self._thread.start()
 
     def ask(self, now: float) -> None:
         self.busy = True
         self.asked_seconds = now
-        self._questions.put(True)
+        self._questions.put("read")
 
     def stop(self, timeout_seconds: float) -> bool:
         """Let the thread end after its present reading; return whether it did."""
-        self._questions.put(False)
+        self._questions.put(None)
         self._thread.join(timeout_seconds)
         return not self._thread.is_alive()
 
@@ -156,8 +132,8 @@ def _reason(error: BaseException | None) -> str:
 class ResourceMonitor:
     """Watches the machine: `sample()` reads every source that is due and returns a snapshot.
 
-    Each source is read by a thread of its own, all of them at the same time. One that raises or overruns its deadline is
-    reported stale with the reason and the age of its last value, and is tried again with growing pauses; one that
+    Each source is read by a thread of its own, all of them at the same time. One that raises or overruns its deadline
+    is reported stale with the reason and the age of its last value, and is tried again with growing pauses; one that
     hangs is not asked again until it returns. Calls from several threads follow each other.
 
     Args:
@@ -175,15 +151,13 @@ class ResourceMonitor:
         boot_id: str | None = None,
         off: dict[str, str] | None = None,
     ) -> None:
-        if sources is None:
-            from resourced.sources import default_sources  # noqa: PLC0415 - an embedder's convenience, not needed here
-
-            sources = default_sources()
         self._clock = clock or SystemClock()
         self._boot_id = boot_id or read_boot_id()
         self._off = dict(off or {})
         self._answers: SimpleQueue[_Answer] = SimpleQueue()
-        self._workers = {s.name: _Worker(s, self._clock, self._answers) for s in sources}
+        self._workers = {
+            s.name: _Worker(s, self._clock, self._answers) for s in (sources_of() if sources is None else sources)
+        }
         self._lock = threading.Lock()
         self._sequence = 0
         self._last_seconds: float | None = None
@@ -247,6 +221,21 @@ class ResourceMonitor:
     def processes(self) -> Processes:
         """Read the processes now; see `cpu` for rates and errors."""
         return self._one("processes", Processes)
+
+    def reconfigure(self, sources: Iterable[Source], off: dict[str, str] | None = None) -> None:
+        """Read other sources from the next sample on; the numbers of samples go on, the rates begin anew.
+
+        Args:
+            sources: What to read from now on.
+            off: Sections switched off by the configuration, with the reason to show.
+        """
+        with self._lock:
+            before = self._workers
+            self._answers = SimpleQueue()
+            self._workers = {s.name: _Worker(s, self._clock, self._answers) for s in sources}
+            self._off = dict(off or {})
+            for worker in before.values():
+                worker.stop(0.0)
 
     def close(self, timeout_seconds: float = 1.0) -> tuple[str, ...]:
         """End the threads and return the names of the sources that are stuck and keep theirs.

@@ -26,6 +26,14 @@ POLICY_EVENTS = (
         limited=False,
     ),
     Event(
+        "policy_failed",
+        "5d7a0a9c6d0e4f6a9a3b8a6a41c7f0e2",
+        Priority.ERROR,
+        "The policy could not judge a sample: {reason}",
+        "A sample could not be judged",
+        "This is a fault in resourced. Sampling and serving go on, and nothing is pruned because of it.",
+    ),
+    Event(
         "approval_needed",
         "c28f0f1390f2422ba0053bf6351cd675",
         Priority.WARNING,

@@ -10,6 +10,7 @@ from resourced.errors import ConfigError
 from resourced.metrics import CATALOGUE, Metric
 from resourced.policy.binding import CEILINGS
 from resourced.policy.expression import Call, Expression, Reading, parse, quantity, readings
+from resourced.policy.profiles import read_profile
 from resourced.policy.rule import GAIN_UNITS, Gain, Join, Leaf, Node, Rule, Rung, Selector, Shield, Tree
 
 TOTALS: dict[str, str] = {
@@ -52,6 +53,11 @@ class Defaults:
     """How long after a decision no further one is taken."""
     grace_seconds: float = 10.0
     """How long the effect of a step is awaited."""
+
+
+def default_rules() -> tuple[Rule, ...]:
+    """Return the rules of the shipped default profile, which only observe."""
+    return compile_rules([RuleConfig.model_validate(rule) for rule in read_profile("default")["rule"]])
 
 
 def compile_rules(

@@ -1,0 +1,304 @@
+"""The composition root: builds the parts from the configuration, ties them together, and ends them in order."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import uvloop
+
+from resourced import __version__, journal
+from resourced.api import ApiServer, create_app, make_sockets
+from resourced.clock import SystemClock
+from resourced.config import ResourceConfig, state_directory
+from resourced.configfiles import Loaded
+from resourced.errors import ConfigError
+from resourced.history import History
+from resourced.journal import Notifier
+from resourced.manager import ResourceManager, State
+from resourced.monitor import ResourceMonitor
+from resourced.parts import (
+    access_settings,
+    api_settings,
+    changed_keys,
+    history_settings,
+    listen_settings,
+    log_settings,
+    needs_restart,
+    rules_of,
+)
+from resourced.policy import JudgeState
+from resourced.process import lock_memory, raise_descriptor_limit, settle
+from resourced.service import DaemonService
+from resourced.sources import sources_of, switched_off
+
+_STATUS_SECONDS = 10.0
+_JUDGED = "policy"
+
+
+def run(load: Callable[[], Loaded]) -> int:
+    """Run the daemon until SIGTERM or SIGINT; return its exit code.
+
+    Args:
+        load: Reads the configuration, now and at each reload.
+
+    Raises:
+        ConfigError: The configuration, or a socket that it names, can't be used.
+    """
+    loaded = load()
+    journal.configure(log_settings(loaded.config))
+    try:
+        daemon = Daemon(loaded, load)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            stuck = runner.run(daemon.live())
+    finally:
+        journal.shut_down()
+    if stuck:
+        os._exit(0)  # a thread that the kernel holds would keep the interpreter from ending
+    return 0
+
+
+class Daemon:
+    """All parts, built and tied together.
+
+    Args:
+        loaded: The configuration to start with.
+        load: Reads it again.
+    """
+
+    def __init__(self, loaded: Loaded, load: Callable[[], Loaded]) -> None:
+        self._began = time.monotonic()
+        self._loaded = loaded
+        self._load = load
+        self._ending = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._reason = "asked to"
+        config = loaded.config
+        journal.report("daemon_started", {"version": __version__, "configuration": self._told_files()})
+        for warning in loaded.warnings:
+            journal.get_logger("resourced.daemon").warning(warning)
+        raise_descriptor_limit(config.collectors.processes.descriptors)
+        if config.daemon.nice is not None:
+            os.setpriority(os.PRIO_PROCESS, 0, config.daemon.nice)
+        rules = rules_of(config)
+        self._listen = listen_settings(config, os.environ, os.geteuid())
+        self._runtime_directory()
+        self._sockets = make_sockets(self._listen)
+        self._listeners = tuple(_told(sock.getsockname()) for sock in self._sockets)
+        self._notifier = Notifier()
+        directory = state_directory(config, os.environ, os.geteuid()) if config.history.enabled else None
+        self._history = History(directory, settings=history_settings(config), clock=SystemClock(), report=self._report)
+        self._monitor = ResourceMonitor(sources_of(config), off=switched_off(config))
+        self._history.open()
+        self._manager = ResourceManager(
+            self._monitor,
+            rules,
+            history=self._history,
+            interval_seconds=config.sampling.interval,
+            report=self._report,
+            judged=self._judged_before(),
+        )
+        self._service = DaemonService(self._manager, self._history, reload=self.reload, describe=self._describe)
+        self._app = create_app(self._service, api_settings(config))
+        self._server = ApiServer(self._app, self._sockets, self._listen)
+        self._keeper = _Keeper(self._manager, self._history, self._notifier, config)
+
+    async def live(self) -> bool:
+        """Serve until told to end; return whether a thread is stuck, so that the process must be left by force."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end, number.name)
+        loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(self._reload_by_signal()))
+        loop.add_signal_handler(signal.SIGUSR1, self._log_level, "debug")
+        loop.add_signal_handler(signal.SIGUSR2, self._log_level, None)
+        serving = asyncio.create_task(self._server.serve())
+        await asyncio.to_thread(self._manager.tick)
+        await self._server.started()
+        self._manager.subscribe(self._keeper.on_state)
+        self._manager.start()
+        self._ready()
+        ended = asyncio.create_task(self._ending.wait())
+        await asyncio.wait({serving, ended}, return_when=asyncio.FIRST_COMPLETED)
+        return await self._stop(serving)
+
+    async def reload(self) -> None:
+        """Read the configuration again and put into force what can be changed while running.
+
+        Raises:
+            ConfigError: It can't be used; everything stays as it was.
+        """
+        async with self._reloading:
+            self._notifier.reloading()
+            try:
+                loaded = await asyncio.to_thread(self._load)
+                rules, access = rules_of(loaded.config), access_settings(loaded.config)
+            except ConfigError as error:
+                self._report("config_refused", {"reason": str(error)})
+                self._notifier.ready("running; the configuration on disk was refused, see the log")
+                raise
+            before, config = self._loaded.config, loaded.config
+            keys = changed_keys(before, config)
+            self._loaded = loaded
+            self._manager.interval_seconds = config.sampling.interval
+            if any(key.startswith(("sampling.", "collectors.")) for key in keys):
+                await asyncio.to_thread(self._monitor.reconfigure, sources_of(config), switched_off(config))
+            if any(key.startswith(("rule.", "policy.", "actions.")) for key in keys):
+                await asyncio.to_thread(self._manager.set_rules, rules)
+            self._app.set_access(access)
+            if "log.level" in keys:
+                journal.set_level(config.log.level)
+            later = needs_restart(keys)
+            told = {"changed": ", ".join(keys) or "nothing"}
+            if later:
+                told["waits_for_restart"] = ", ".join(later)
+            self._report("daemon_reloaded", told)
+            self._notifier.ready(self._keeper.summary())
+
+    async def _reload_by_signal(self) -> None:
+        with contextlib.suppress(ConfigError):  # it has been reported
+            await self.reload()
+
+    def _ready(self) -> None:
+        settle()
+        config = self._loaded.config
+        if config.daemon.memory_lock:
+            lock_memory()
+        seconds = round(time.monotonic() - self._began, 3)
+        self._report("daemon_ready", {"seconds": seconds, "listeners": ", ".join(self._listeners)})
+        self._notifier.ready(self._keeper.summary())
+
+    async def _stop(self, serving: "asyncio.Task[None]") -> bool:
+        self._notifier.stopping()
+        self._report("daemon_stopping", {"reason": self._reason})
+        self._server.stop()
+        try:
+            async with asyncio.timeout(self._loaded.config.daemon.stop_timeout):
+                await serving
+        except TimeoutError:
+            journal.get_logger("resourced.daemon").warning("requests under way were cut off")
+        finally:
+            await asyncio.to_thread(self._manager.stop)
+            self._keeper.save()
+            await asyncio.to_thread(self._history.close)
+            stuck = self._monitor.close(timeout_seconds=0.5)
+            self._remove_socket()
+        self._report("daemon_stopped", {})
+        self._notifier.close()
+        return bool(stuck)
+
+    def _end(self, reason: str) -> None:
+        self._reason = reason
+        self._ending.set()
+
+    def _log_level(self, level: str | None) -> None:
+        self._service.set_log_level(level or self._loaded.config.log.level)
+
+    def _report(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Log an event; once the service is there, warnings are kept in the history too."""
+        service = getattr(self, "_service", None)
+        if service is None:
+            journal.report(event, fields)
+        else:
+            service.report(event, fields)
+
+    def _judged_before(self) -> JudgeState | None:
+        text = self._history.load_state(_JUDGED)
+        if text is None:
+            return None
+        try:
+            return JudgeState.from_json(text)
+        except ValueError as error:
+            journal.get_logger("resourced.daemon").warning(f"what the policy knew can't be read: {error}")
+            return None
+
+    def _describe(self) -> dict[str, Any]:
+        policy = self._loaded.config.policy
+        return {
+            "listeners": list(self._listeners),
+            "configuration": self._told_files(),
+            "policy": {
+                "profile": policy.profile,
+                "mode": policy.mode.value,
+                "rules": [rule.name for rule in self._manager.rules],
+            },
+        }
+
+    def _told_files(self) -> str:
+        return ", ".join(map(str, self._loaded.files)) or "as shipped"
+
+    def _runtime_directory(self) -> None:
+        path = self._listen.socket
+        if path is None:
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        except OSError as error:
+            raise ConfigError(
+                f"{path.parent}: can't be made: {error.strerror}; set daemon.runtime_directory or api.socket to a"
+                " place that may be written"
+            ) from error
+
+    def _remove_socket(self) -> None:
+        """Remove our own Unix socket; one that systemd handed over is systemd's."""
+        if self._listen.socket is not None and "LISTEN_FDS" not in os.environ:
+            self._listen.socket.unlink(missing_ok=True)
+
+
+class _Keeper:
+    """What follows each tick: the watchdog is fed while samples are fresh, and the policy's state is kept."""
+
+    def __init__(self, manager: ResourceManager, history: History, notifier: Notifier, config: ResourceConfig) -> None:
+        self._manager = manager
+        self._history = history
+        self._notifier = notifier
+        self._watchdog = config.daemon.watchdog
+        self._every = max(config.history.flush_interval, config.sampling.interval)
+        self._saved_seconds = 0.0
+        self._saved = ""
+        self._told_seconds = 0.0
+        self._lock = threading.Lock()
+
+    def on_state(self, state: State) -> None:
+        """Called from the manager's thread after each tick."""
+        now = state.snapshot.monotonic_seconds
+        fresh = any(health.usable for health in state.snapshot.collectors.values())
+        status = None
+        if self._notifier.active and now - self._told_seconds >= _STATUS_SECONDS:
+            self._told_seconds, status = now, self.summary()
+        if fresh and self._watchdog:
+            self._notifier.alive(status)
+        elif status:
+            self._notifier.status(status)
+        decided = state.judgement is not None and bool(state.judgement.decisions)
+        if decided or now - self._saved_seconds >= self._every:
+            self._saved_seconds = now
+            self.save()
+
+    def save(self) -> None:
+        """Keep what the policy knows, if it is not what was kept last."""
+        with self._lock:
+            text = self._manager.judged.to_json()
+            if text != self._saved:
+                self._saved = text
+                self._history.save_state(_JUDGED, text)
+
+    def summary(self) -> str:
+        """Return the line for `systemctl status`."""
+        state = self._manager.state
+        if state is None:
+            return "starting"
+        verdict = state.verdict
+        firing = [each.rule for each in verdict.rules if each.phase.value in ("firing", "clearing")] if verdict else []
+        shown = f"rules that fire: {', '.join(firing)}" if firing else "no rule fires"
+        return f"sample {state.snapshot.sequence}, {shown}"
+
+
+def _told(name: Any) -> str:
+    if isinstance(name, str):
+        return name or "unnamed socket"
+    host, port = str(name[0]), name[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

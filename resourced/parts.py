@@ -1,0 +1,146 @@
+"""What the configuration says to each room: the settings that the daemon's parts are built with."""
+
+import grp
+from collections.abc import Mapping
+
+from resourced.api import AccessSettings, ApiSettings, ListenSettings
+from resourced.api.access import read_tokens
+from resourced.api.resources import ResourceSettings
+from resourced.config import ResourceConfig, runtime_directory, socket_path
+from resourced.history import HistorySettings
+from resourced.journal import LogSettings
+from resourced.policy import Defaults, Rule, compile_rules, shield_of
+
+_SOCKET_GROUP = "resourced"
+
+
+def rules_of(config: ResourceConfig) -> tuple[Rule, ...]:
+    """Return the rules in force.
+
+    Raises:
+        ConfigError: Some make no sense; the text lists every fault, one a line.
+    """
+    policy = config.policy
+    return compile_rules(
+        config.rule,
+        mode=policy.mode,
+        shield=shield_of(policy.protect, policy.priorities),
+        defaults=Defaults(policy.warmup, policy.cooldown, config.actions.grace),
+    )
+
+
+def history_settings(config: ResourceConfig) -> HistorySettings:
+    """Return how much is remembered, and for how long."""
+    history, kept = config.history, config.history.retention
+    return HistorySettings(
+        flush_seconds=max(history.flush_interval, config.sampling.interval),
+        window_seconds=history.memory_window,
+        max_bytes=history.max_size,
+        raw_seconds=kept.raw,
+        minute_seconds=kept.minute,
+        hour_seconds=kept.hour,
+        tops_seconds=kept.groups,
+        decisions_seconds=kept.decisions,
+        events_seconds=kept.events,
+        top_cgroups=history.top_cgroups,
+        top_processes=history.top_processes,
+    )
+
+
+def log_settings(config: ResourceConfig) -> LogSettings:
+    """Return what is logged, and how."""
+    log = config.log
+    return LogSettings(log.level, log.format, log.repeat_limit, log.repeat_interval)
+
+
+def access_settings(config: ResourceConfig) -> AccessSettings:
+    """Return who may do what.
+
+    Raises:
+        ConfigError: The file of tokens can't be used.
+    """
+    api = config.api
+    return AccessSettings(
+        admin_group=api.admin_group,
+        tokens=read_tokens(api.tokens_file) if api.tokens_file else (),
+        anonymous_read=api.anonymous_read,
+        allowed_hosts=frozenset(api.allowed_hosts),
+    )
+
+
+def api_settings(config: ResourceConfig) -> ApiSettings:
+    """Return how the API answers; see `access_settings` for errors."""
+    api = config.api
+    return ApiSettings(
+        resources=ResourceSettings(cache_seconds=api.cache_time, top=api.top),
+        access=access_settings(config),
+        streams=api.max_streams,
+    )
+
+
+def listen_settings(config: ResourceConfig, environ: Mapping[str, str], uid: int) -> ListenSettings:
+    """Return where the API listens.
+
+    Args:
+        config: Paths, addresses and the port.
+        environ: The process's environment.
+        uid: The process's effective user id.
+    """
+    api = config.api
+    return ListenSettings(
+        socket=socket_path(api, runtime_directory(config, environ, uid)),
+        socket_group=api.socket_group or _default_group(uid),
+        address=api.address,
+        port=api.port if api.tcp else None,
+        tls_certificate=api.tls_certificate,
+        tls_key=api.tls_key,
+        has_tokens=api.tokens_file is not None,
+        keep_alive_seconds=round(api.keep_alive),
+    )
+
+
+def _default_group(uid: int) -> str | None:
+    if uid != 0:
+        return None
+    try:
+        return grp.getgrnam(_SOCKET_GROUP).gr_name
+    except KeyError:
+        return None
+
+
+def changed_keys(before: ResourceConfig, after: ResourceConfig) -> tuple[str, ...]:
+    """Return the dotted keys whose values differ, sorted; rules count as `rule.NAME`."""
+    old, new = _flat(before), _flat(after)
+    return tuple(sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key)))
+
+
+def _flat(config: ResourceConfig) -> dict[str, object]:
+    flat: dict[str, object] = {f"rule.{rule.name}": rule for rule in config.rule}
+    stack: list[tuple[str, object]] = [(name, value) for name, value in config.model_dump(exclude={"rule"}).items()]
+    while stack:
+        key, value = stack.pop()
+        if isinstance(value, dict):
+            stack.extend((f"{key}.{name}", inner) for name, inner in value.items())
+        else:
+            flat[key] = value
+    return flat
+
+
+LIVE = (
+    "rule.",
+    "policy.",
+    "sampling.",
+    "collectors.",
+    "log.level",
+    "api.allowed_hosts",
+    "api.tokens_file",
+    "api.admin_group",
+    "api.anonymous_read",
+    "actions.grace",
+)
+"""Keys, or beginnings of keys, that a reload puts into force; all others wait for a restart."""
+
+
+def needs_restart(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of the changed keys that a reload can't put into force."""
+    return tuple(key for key in keys if not key.startswith(LIVE))

@@ -1,0 +1,166 @@
+"""What the API may ask of the daemon: the one object that knows all parts, behind the interface in api.service."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from resourced import __version__, journal
+from resourced.collectors.base import Roots
+from resourced.collectors.processes import read_command_line
+from resourced.decision import LoggedEvent
+from resourced.errors import ActionRefused, ConfigError
+from resourced.history import History
+from resourced.journal import EVENTS, Priority
+from resourced.manager import ResourceManager, State
+from resourced.policy import outlook
+from resourced.process import own_usage
+
+_STALE_INTERVALS = 5
+"""Samples older than so many intervals are not fresh."""
+
+
+class DaemonService:
+    """The daemon as the API sees it.
+
+    Args:
+        manager: Samples and judges.
+        history: Remembers.
+        reload: Reads the configuration again and puts it into force.
+        describe: What else is told of the daemon in /healthz: configuration, listeners.
+        roots: Where the kernel's trees are mounted.
+    """
+
+    version = __version__
+
+    def __init__(
+        self,
+        manager: ResourceManager,
+        history: History,
+        *,
+        reload: Callable[[], Awaitable[None]],
+        describe: Callable[[], Mapping[str, Any]],
+        roots: Roots | None = None,
+    ) -> None:
+        self.history = history
+        self._manager = manager
+        self._reload = reload
+        self._describe = describe
+        self._roots = roots or Roots()
+        self._began = time.monotonic()
+
+    @property
+    def state(self) -> State | None:
+        """The newest state."""
+        return self._manager.state
+
+    async def fresh(self) -> State:
+        """Sample now; concurrent callers share one sample."""
+        return await self._manager.fresh()
+
+    def status(self) -> dict[str, Any]:
+        """Return how the daemon does."""
+        state, used = self.state, own_usage()
+        uptime = time.monotonic() - self._began
+        told: dict[str, Any] = {
+            "version": __version__,
+            "pid": os.getpid(),
+            "uptime_seconds": round(uptime, 3),
+            "cpu_seconds": round(used.cpu_seconds, 3),
+            "memory_bytes": used.memory_bytes,
+            "threads": used.threads,
+            "descriptors": used.descriptors,
+            "log_level": journal.get_level(),
+            "log_lines_dropped": journal.lines_dropped(),
+            **self._describe(),
+        }
+        if state is not None:
+            told["sampling"] = {
+                "sequence": state.snapshot.sequence,
+                "interval_seconds": self._manager.interval_seconds,
+                "age_seconds": round(time.monotonic() - state.snapshot.monotonic_seconds, 3),
+                "lag_seconds": round(state.lag_seconds, 6),
+                "duration_seconds": round(state.duration_seconds, 6),
+            }
+        told["history"] = asdict(self.history.stats())
+        return told
+
+    def ready(self) -> tuple[bool, str]:
+        """Return whether samples are fresh, and why not."""
+        state = self.state
+        if state is None:
+            return False, "nothing has been sampled yet"
+        age = time.monotonic() - state.snapshot.monotonic_seconds
+        if age > _STALE_INTERVALS * self._manager.interval_seconds:
+            return False, f"the newest sample is {age:.1f} s old"
+        if not any(health.usable for health in state.snapshot.collectors.values()):
+            return False, "no collector delivers"
+        return True, "samples are fresh"
+
+    def outlook(
+        self, pid: int | None = None, unit: str | None = None, workload: str | None = None
+    ) -> Mapping[str, Any] | None:
+        """Return how near someone is to being pruned; None if there is no such."""
+        compared = self._manager.compared()
+        if compared is None:
+            return None
+        found = outlook(*compared, pid=pid, unit=unit, workload=workload)
+        return asdict(found) if found.found else None
+
+    def command_lines(self, pids: Sequence[int]) -> dict[int, str | None]:
+        """Read command lines now, of the processes that the newest sample knows."""
+        state = self.state
+        wanted = frozenset(pids)
+        known = state.snapshot.processes.items if state and state.snapshot.processes else ()
+        started = {each.pid: each.start_time_ticks for each in known if each.pid in wanted}
+        return {pid: read_command_line(self._roots, pid, started[pid]) if pid in started else None for pid in pids}
+
+    def set_log_level(self, level: str) -> None:
+        """Change what is logged."""
+        try:
+            journal.set_level(level)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        self.report("log_level_changed", {"level": level})
+
+    async def reload(self) -> None:
+        """Put the configuration as it is now written into force."""
+        await self._reload()
+
+    async def approve(self, decision_id: str, who: str) -> None:
+        """Refuse: what only observes has nothing to approve."""
+        await self._refuse(decision_id, who)
+
+    async def veto(self, decision_id: str, who: str) -> None:
+        """Refuse: what only observes has nothing to call off."""
+        await self._refuse(decision_id, who)
+
+    async def _refuse(self, decision_id: str, who: str) -> None:
+        del who
+        decision = await asyncio.to_thread(self.history.decision, decision_id)
+        about = f"rule {decision.rule}" if decision else f"decision {decision_id}"
+        raise ActionRefused(f"this release observes only: nothing of {about} waits for anybody's word")
+
+    def subscribe(self, callback: Callable[[State], None]) -> Callable[[], None]:
+        """Call back with each new state."""
+        return self._manager.subscribe(callback)
+
+    def follow(self, callback: Callable[[Any], None]) -> Callable[[], None]:
+        """Call back with each decision and event as it is recorded."""
+        return self._manager.follow(callback)
+
+    def audit(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Write a line to the log."""
+        self.report(event, fields)
+
+    def report(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Log an event; what is a warning or graver is kept in the history too, and told to those who follow."""
+        journal.report(event, fields)
+        known = EVENTS.get(event)
+        if known is None or known.priority > Priority.WARNING or event == "decision":
+            return
+        item = LoggedEvent(time.time(), event, int(known.priority), known.message(fields), dict(fields))
+        self.history.record(item)
+        self._manager.tell(item)

@@ -1,0 +1,68 @@
+"""What the policy must know besides the sample: who resourced is, and what owners of cgroups asked for."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from resourced.collectors.base import Roots, read_text
+from resourced.policy import Myself, Preference
+
+_XATTRS = (
+    ("omit", "trusted.oomd_omit"),
+    ("omit", "user.oomd_omit"),
+    ("avoid", "trusted.oomd_avoid"),
+    ("avoid", "user.oomd_avoid"),
+)
+"""What systemd writes on the cgroup of a unit with ManagedOOMPreference=, and Meta's oomd besides."""
+
+
+def read_myself(roots: Roots) -> Myself:
+    """Return this process's identity: /proc/PID/stat up to PID 1, and the v2 line of /proc/self/cgroup."""
+    pid = os.getpid()
+    ancestors: set[int] = set()
+    parent = _parent(roots, pid)
+    while parent and parent not in ancestors:
+        ancestors.add(parent)
+        parent = _parent(roots, parent)
+    lines = (read_text(roots.proc / "self/cgroup") or "").splitlines()
+    cgroup = next((line[3:] for line in lines if line.startswith("0::")), None)
+    return Myself(pid, frozenset(ancestors), cgroup)
+
+
+def read_preferences(roots: Roots, paths: Iterable[str]) -> dict[str, Preference]:
+    """Return what the extended attributes of cgroups ask for, by path; those that ask for nothing are left out.
+
+    Args:
+        roots: Where the cgroup tree is.
+        paths: Paths below it, as in the snapshot.
+    """
+    root_owner = _owner(str(roots.cgroup))
+    found: dict[str, Preference] = {}
+    for path in paths:
+        directory = f"{roots.cgroup}{path}"
+        kind = next((kind for kind, name in _XATTRS if _is_set(directory, name)), None)
+        owner = _owner(directory) if kind else None
+        if kind is not None and owner is not None:
+            found[path] = Preference(kind, owner, root_owner or 0)
+    return found
+
+
+def _parent(roots: Roots, pid: int) -> int | None:
+    text = read_text(roots.proc / str(pid) / "stat")
+    if text is None:
+        return None
+    return int(text.rpartition(")")[2].split()[1])
+
+
+def _is_set(directory: str, name: str) -> bool:
+    try:
+        return os.getxattr(directory, name) in (b"1", b"1\0", b"true")
+    except OSError:
+        return False
+
+
+def _owner(path: str) -> int | None:
+    try:
+        return Path(path).stat().st_uid
+    except OSError:
+        return None

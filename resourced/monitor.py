@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from resourced.clock import Clock, SystemClock, read_boot_id
 from resourced.collectors.base import Taken
@@ -23,6 +23,8 @@ from resourced.snapshot.pressure import Pressure
 from resourced.snapshot.processes import Processes
 from resourced.snapshot.sensors import Sensors
 from resourced.sources import Source, sources_of
+
+S = TypeVar("S")
 
 _SLACK_SECONDS = 0.02
 """A source whose interval ends within this time of the tick is asked now rather than a whole tick later."""
@@ -251,7 +253,7 @@ class ResourceMonitor:
                 if not worker.stop(max(0.0, deadline - self._clock.monotonic()) if not worker.busy else 0.0)
             )
 
-    def _one(self, name: str, kind: type[Any]) -> Any:
+    def _one(self, name: str, kind: type[S]) -> S:
         worker = self._workers.get(name)
         if worker is None:
             raise Unavailable(self._off.get(name, f"{name} is not among the sources of this monitor"))

@@ -64,9 +64,10 @@ def lock_memory() -> bool:
     if soft != resource.RLIM_INFINITY and os.geteuid() != 0:
         return False  # a lock within a limit makes allocations fail later
     try:
-        return ctypes.CDLL(None, use_errno=True).mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) == 0
+        failed: int = ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)
     except (OSError, AttributeError):
         return False
+    return not failed
 
 
 def _resident_bytes() -> int | None:

@@ -163,9 +163,7 @@ def test_the_version_is_told(tmp_path: Path) -> None:
     assert resourced("--version", directory=tmp_path).stdout == f"resourced {__version__}\n"
 
 
-@pytest.mark.parametrize(
-    "arguments", [(), ("nonsense",), ("check-config", "--nonsense"), ("run", "--replay", "/no/such")]
-)
+@pytest.mark.parametrize("arguments", [(), ("nonsense",), ("check-config", "--nonsense"), ("run", "--sideways")])
 def test_a_wrong_command_line_is_told(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = resourced(*arguments, directory=tmp_path)
 
@@ -206,28 +204,27 @@ def _daemon(monkeypatch: pytest.MonkeyPatch, run: Callable[..., int]) -> None:
 def test_run_gives_the_daemon_what_loads_the_configuration_now_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, recording = tmp_path / "r.toml", tmp_path / "recording"
+    path = tmp_path / "r.toml"
     path.write_text("[api]\nport = 1\n")
-    recording.touch()
     seen: list[object] = []
 
-    def run(load: Callable[[], Loaded], *, replay: Path | None) -> int:
+    def run(load: Callable[[], Loaded]) -> int:
         seen.append(load().config.api.port)
         path.write_text("[api]\nport = 2\n")
-        seen.extend([load().config.api.port, load().config.api.top, replay])
+        seen.extend([load().config.api.port, load().config.api.top])
         return 5
 
     _daemon(monkeypatch, run)
 
-    arguments = ["run", "-c", str(path), "--set", "api.top=7", "--replay", str(recording)]
+    arguments = ["run", "-c", str(path), "--set", "api.top=7"]
     assert cli._main(arguments) == 5
-    assert seen == [1, 2, 7, recording]
+    assert seen == [1, 2, 7]
 
 
 def test_run_says_what_is_wrong_with_the_configuration(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def run(load: Callable[[], Loaded], *, replay: Path | None) -> int:
+    def run(load: Callable[[], Loaded]) -> int:
         raise ConfigError("a.toml:1: no\nb.toml:2: no")
 
     _daemon(monkeypatch, run)
@@ -237,7 +234,7 @@ def test_run_says_what_is_wrong_with_the_configuration(
 
 
 def test_ctrl_c_ends_with_the_code_of_the_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(load: Callable[[], Loaded], *, replay: Path | None) -> int:
+    def run(load: Callable[[], Loaded]) -> int:
         raise KeyboardInterrupt
 
     _daemon(monkeypatch, run)

@@ -1,0 +1,78 @@
+# Everything happens in a virtual environment of this folder; `make help` lists the targets.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# What has no wheel is built with the pinned tools of requirements-build.txt instead of whatever is newest.
+INSTALL := $(PIP) install --require-hashes --no-build-isolation --use-pep517
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+.PHONY: help run test lint format bench pins clean
+
+help: ## List the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: $(VENV)/.run ## Run the daemon in the foreground as the present user; ARGS="--set api.port=9000" adds options
+	@exec $(BIN)/resourced run $(ARGS)
+
+test: $(VENV)/.test ## Run the tests and hold the coverage to the bound in pyproject.toml; ARGS="-k word" adds options
+	@rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --skip-covered $(if $(ARGS),--fail-under=0)
+
+lint: $(VENV)/.lint ## Check style, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.lint ## Put the sources into shape
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: $(VENV)/.test ## Run the benchmarks; minutes, on a machine that does nothing else
+	$(BIN)/python -m pytest -m bench -s --timeout=0 -o 'python_files=bench_*.py test_*.py' tests/bench $(ARGS)
+
+pins: $(VENV)/.pins ## Renew the pinned versions in packaging/ from the ranges in pyproject.toml
+	$(BIN)/python packaging/pins.py
+
+clean: ## Remove the virtual environment and what checks leave behind
+	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "resourced needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || true)." \
+	       "Name another one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) can't make virtual environments; install its venv package (on Debian: python3-venv)." >&2; exit 1; }
+	@echo "Making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.build: packaging/requirements-build.txt | $(VENV)/.made
+	@$(PIP) install --require-hashes -r $<
+	@touch $@
+
+$(VENV)/.run: packaging/requirements.txt pyproject.toml $(VENV)/.build
+	@echo "Installing what the daemon needs"
+	@$(INSTALL) -r $<
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: packaging/requirements-test.txt $(VENV)/.run
+	@echo "Installing what the tests need"
+	@$(INSTALL) -r $<
+	@touch $@
+
+$(VENV)/.lint: packaging/requirements-lint.txt $(VENV)/.test
+	@echo "Installing the linters"
+	@$(INSTALL) -r $<
+	@touch $@
+
+$(VENV)/.pins: pyproject.toml $(VENV)/.made
+	@$(PIP) install pip-tools
+	@touch $@

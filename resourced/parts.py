@@ -3,7 +3,7 @@
 import grp
 from collections.abc import Mapping
 
-from resourced.api import AccessSettings, ApiSettings, ListenSettings
+from resourced.api import AccessSettings, ApiSettings, Limits, ListenSettings
 from resourced.api.access import read_tokens
 from resourced.api.resources import ResourceSettings
 from resourced.config import ResourceConfig, runtime_directory, socket_path
@@ -74,7 +74,7 @@ def api_settings(config: ResourceConfig) -> ApiSettings:
     return ApiSettings(
         resources=ResourceSettings(cache_seconds=api.cache_time, top=api.top),
         access=access_settings(config),
-        streams=api.max_streams,
+        limits=_limits(config),
     )
 
 
@@ -96,6 +96,20 @@ def listen_settings(config: ResourceConfig, environ: Mapping[str, str], uid: int
         tls_key=api.tls_key,
         has_tokens=api.tokens_file is not None,
         keep_alive_seconds=round(api.keep_alive),
+        limits=_limits(config),
+    )
+
+
+def _limits(config: ResourceConfig) -> Limits:
+    api = config.api
+    return Limits(
+        connections=api.max_connections,
+        streams=api.max_streams,
+        header_bytes=api.max_header,
+        header_seconds=api.header_timeout,
+        body_bytes=api.max_body,
+        body_seconds=api.body_timeout,
+        heartbeat_seconds=api.heartbeat,
     )
 
 

@@ -5,7 +5,17 @@ Start at `service` (what the application asks for), `app` (what it answers) and 
 
 from resourced.api.access import AccessSettings
 from resourced.api.app import ApiSettings, create_app
+from resourced.api.limits import Limits
 from resourced.api.listen import ApiServer, ListenSettings, make_sockets
 from resourced.api.service import Service
 
-__all__ = ["AccessSettings", "ApiServer", "ApiSettings", "ListenSettings", "Service", "create_app", "make_sockets"]
+__all__ = [
+    "AccessSettings",
+    "ApiServer",
+    "ApiSettings",
+    "Limits",
+    "ListenSettings",
+    "Service",
+    "create_app",
+    "make_sockets",
+]

@@ -9,6 +9,7 @@ from resourced.api import changes, openapi, reads, records
 from resourced.api.access import AccessSettings, Peer
 from resourced.api.endpoint import Border, Context, Endpoint, Path
 from resourced.api.events import Hub
+from resourced.api.limits import Limits
 from resourced.api.resources import Encoded, ResourceSettings
 from resourced.api.service import Service
 
@@ -21,8 +22,8 @@ class ApiSettings:
     """How samples are served."""
     access: AccessSettings = field(default_factory=AccessSettings)
     """Who may do what."""
-    streams: int = 64
-    """Event streams and waiting callers at once."""
+    limits: Limits = field(default_factory=Limits)
+    """How much of the daemon one caller may have."""
 
 
 class App:
@@ -41,8 +42,10 @@ class App:
         self._endpoints = (*reads.endpoints(), *records.endpoints(), *changes.endpoints())
         self._version = service.version
         self.encoded = Encoded(service, settings.resources)
-        self.hub = Hub(service, settings.streams)
-        self.context = Context(service, self.encoded, self.hub, settings.access, self._document, self._page)
+        self.hub = Hub(service, settings.limits)
+        self.context = Context(
+            service, self.encoded, self.hub, settings.access, settings.limits, self._document, self._page
+        )
         self._border = Border(self.context, _router(self.context, self._endpoints))
         self._open = settings.access.anonymous_read
         self._hosts = settings.access.allowed_hosts

@@ -14,14 +14,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from resourced.api.access import AccessSettings, Caller, Right, identify, require
 from resourced.api.answers import SECURITY_HEADERS, Answer, to_json
 from resourced.api.events import Hub
+from resourced.api.limits import Limits
 from resourced.api.parameters import Parameter, read_parameters
 from resourced.api.problem import Problem
 from resourced.api.resources import Encoded
 from resourced.api.service import Service
 from resourced.errors import ConfigError, HistoryError, QueryError
-
-_BODY_BYTES = 16384
-_BODY_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -32,6 +30,7 @@ class Context:
     encoded: Encoded
     hub: Hub
     access: AccessSettings
+    limits: Limits
     document: Callable[[], bytes]
     page: Callable[[], bytes]
 
@@ -57,15 +56,15 @@ class Call:
         Raises:
             Problem: 408 if it comes too slowly, 413 if it is too large, 422 if it isn't an object.
         """
-        raw = bytearray()
+        raw, limits = bytearray(), self.context.limits
         try:
-            async with asyncio.timeout(_BODY_SECONDS):
+            async with asyncio.timeout(limits.body_seconds):
                 async for chunk in self.request.stream():
                     raw += chunk
-                    if len(raw) > _BODY_BYTES:
-                        raise Problem(413, f"the body is larger than {_BODY_BYTES} bytes")
+                    if len(raw) > limits.body_bytes:
+                        raise Problem(413, f"the body is larger than {limits.body_bytes} bytes")
         except TimeoutError:
-            raise Problem(408, f"the body did not arrive within {_BODY_SECONDS:g} seconds") from None
+            raise Problem(408, f"the body did not arrive within {limits.body_seconds:g} seconds") from None
         try:
             value = pydantic_core.from_json(bytes(raw)) if raw else {}
         except ValueError as error:

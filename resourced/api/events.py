@@ -10,6 +10,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from resourced.api.answers import SECURITY_HEADERS, to_json
+from resourced.api.limits import Limits
 from resourced.api.problem import Problem
 from resourced.api.service import Service, StateView
 from resourced.decision import Decision, Outcome, Phase
@@ -18,7 +19,6 @@ KINDS = ("sample", "decision", "outcome", "rule", "collector", "event")
 """Kinds of events; samples come only if they are asked for."""
 USUAL = KINDS[1:]
 _QUEUE = 256
-_HEARTBEAT_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,12 @@ class Hub:
 
     Args:
         service: Where they come from.
-        most: Streams and waiting callers at once.
+        limits: How many may listen or wait at once, and how often the silent ones hear something.
     """
 
-    def __init__(self, service: Service, most: int) -> None:
+    def __init__(self, service: Service, limits: Limits) -> None:
         self._service = service
-        self._most = most
+        self._limits = limits
         self._streams: set[Stream] = set()
         self._waiting = 0
         self._next: asyncio.Event = asyncio.Event()
@@ -142,8 +142,8 @@ class Hub:
 
     @contextlib.contextmanager
     def _place(self) -> Any:
-        if self._waiting >= self._most or self.closing:
-            detail = f"{self._most} streams and waiting callers are served already; ask again later"
+        if self._waiting >= self._limits.streams or self.closing:
+            detail = f"{self._limits.streams} streams and waiting callers are served already; ask again later"
             raise Problem(503, detail, headers={"retry-after": "5"})
         self._waiting += 1
         try:
@@ -174,7 +174,7 @@ class Hub:
             yield event.text
         while True:
             try:
-                async with asyncio.timeout(_HEARTBEAT_SECONDS):
+                async with asyncio.timeout(self._limits.heartbeat_seconds):
                     upcoming = await stream.queue.get()
             except TimeoutError:
                 yield b": still here\n\n"

@@ -9,7 +9,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvicorn
@@ -17,7 +17,8 @@ from starlette.types import ASGIApp
 
 from resourced.api.access import read_peer
 from resourced.api.app import App
-from resourced.api.protocol import LimitedProtocol
+from resourced.api.limits import Limits
+from resourced.api.protocol import limited_protocol
 from resourced.errors import ConfigError
 
 _FIRST_FD = 3
@@ -44,6 +45,8 @@ class ListenSettings:
     """Whether TCP callers need tokens; without them and TLS nothing wider than loopback is listened on."""
     keep_alive_seconds: int = 15
     """How long an idle connection is kept."""
+    limits: Limits = field(default_factory=Limits)
+    """How much of the daemon one caller may have."""
 
 
 def make_sockets(settings: ListenSettings, environ: Mapping[str, str] | None = None) -> list[socket.socket]:
@@ -237,7 +240,7 @@ class ApiServer:
 def _config(app: ASGIApp, settings: ListenSettings, *, tls: bool) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=LimitedProtocol,
+        http=limited_protocol(settings.limits),
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -6,24 +6,23 @@ import os
 import socket
 from typing import Any
 
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from resourced.api.access import read_peer
 from resourced.api.answers import to_json
+from resourced.api.limits import Limits
 from resourced.api.problem import MEDIA_TYPE
-
-MOST_CONNECTIONS = 1024
-MOST_HEAD_BYTES = 16384
-HEAD_SECONDS = 10.0
 
 
 class LimitedProtocol(HttpToolsProtocol):
     """Adds to the state of each request the `peer` (on a Unix socket) and `abort`, which cuts the connection.
 
-    A request's head may be neither large nor slow. Beyond `MOST_CONNECTIONS` an idle connection makes room for a new
+    A request's head may be neither large nor slow. Beyond the limit of connections an idle one makes room for a new
     one.
     """
 
+    limits = Limits()
     _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
@@ -37,8 +36,8 @@ class LimitedProtocol(HttpToolsProtocol):
             with contextlib.suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as same:
                 state["peer"] = read_peer(same)
         self.app_state = state
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
-        if len(self.connections) > MOST_CONNECTIONS:
+        self._timer = self.loop.call_later(self.limits.header_seconds, self._too_slow)
+        if len(self.connections) > self.limits.connections:
             self._make_room()
 
     def _make_room(self) -> None:
@@ -64,10 +63,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_bytes += len(data)
         super().data_received(data)
         if self._in_head and self._head_bytes:
-            if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
-                self._refuse(b"431 Request Header Fields Too Large", f"at most {MOST_HEAD_BYTES} bytes are taken")
+            if self._head_bytes > self.limits.header_bytes and not self.transport.is_closing():
+                detail = f"at most {self.limits.header_bytes} bytes are taken"
+                self._refuse(b"431 Request Header Fields Too Large", detail)
             elif self._timer is None and not self.transport.is_closing():
-                self._timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+                self._timer = self.loop.call_later(self.limits.header_seconds, self._too_slow)
 
     def on_message_begin(self) -> None:
         """Begin a request's head."""
@@ -79,10 +79,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         app = self.app
-        if self._head_bytes > MOST_HEAD_BYTES:
+        if self._head_bytes > self.limits.header_bytes:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-            if size > MOST_HEAD_BYTES:
-                self.app = _too_large
+            if size > self.limits.header_bytes:
+                self.app = _too_large(self.limits.header_bytes)
         super().on_headers_complete()
         self.app = app
 
@@ -100,7 +100,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._timer = None
         if not self.transport.is_closing():
             if self._head_bytes:
-                self._refuse(b"408 Request Timeout", f"the request did not arrive within {HEAD_SECONDS:g} seconds")
+                detail = f"the request did not arrive within {self.limits.header_seconds:g} seconds"
+                self._refuse(b"408 Request Timeout", detail)
             else:
                 self.transport.close()
 
@@ -120,13 +121,23 @@ def _problem(status: bytes, detail: str) -> bytes:
     return to_json({"type": "about:blank", "title": title, "status": int(code), "detail": detail})
 
 
-async def _too_large(scope: Any, receive: Any, send: Any) -> None:
-    del scope, receive
-    body = _problem(b"431 Request Header Fields Too Large", f"at most {MOST_HEAD_BYTES} bytes are taken")
+def _too_large(most_bytes: int) -> ASGIApp:
+    """Return the application that refuses a request for its head."""
+    body = _problem(b"431 Request Header Fields Too Large", f"at most {most_bytes} bytes are taken")
     headers = [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": 431, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": 431, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return refuse
+
+
+def limited_protocol(limits: Limits) -> type[LimitedProtocol]:
+    """Return the protocol with these limits."""
+    return type("LimitedProtocol", (LimitedProtocol,), {"limits": limits})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from resourced.api import ApiServer, ApiSettings, ListenSettings, create_app, make_sockets
+from resourced.api import ApiServer, ApiSettings, Limits, ListenSettings, create_app, make_sockets
 from resourced.api.app import App
 from tests.api.fakes import FakeService
 
@@ -35,7 +35,8 @@ async def served(
     """Serve on a Unix socket in a directory and on a free TCP port."""
     service = service or FakeService()
     app = create_app(service, settings)
-    listen = ListenSettings(socket=directory / "s.sock", port=0)
+    limits = settings.limits if settings else Limits()
+    listen = ListenSettings(socket=directory / "s.sock", port=0, limits=limits)
     sockets = make_sockets(listen, {})
     port = sockets[1].getsockname()[1]
     server = ApiServer(app, sockets, listen)

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from resourced.api import ApiSettings, create_app
+from resourced.api import ApiSettings, Limits, create_app
 from resourced.api.events import Stream, changes, make_event
 from resourced.decision import Phase
 from resourced.snapshot import Health
@@ -66,7 +66,7 @@ async def test_a_stream_resumes_after_the_last_event_seen(on: Served) -> None:
 
 
 async def test_only_so_many_streams_are_served(tmp_path: Path) -> None:
-    settings = ApiSettings(streams=1)
+    settings = ApiSettings(limits=Limits(streams=1))
     async with served(tmp_path, settings=settings) as s, s.unix() as client, client.stream("GET", "/events") as first:
         assert first.status_code == 200
         second = await client.get("/events")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from resourced.api import ListenSettings, make_sockets
+from resourced.api import ApiSettings, Limits, ListenSettings, make_sockets
 from resourced.api.listen import activated_sockets
 from resourced.errors import ConfigError
 from tests.api.serving import served
@@ -96,18 +96,16 @@ async def test_broken_requests_are_answered_and_end(tmp_path: Path, parts: list[
             assert (await client.get("/version")).status_code == 200
 
 
-async def test_a_slow_head_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resourced.api.protocol.HEAD_SECONDS", 0.05)
-    async with served(tmp_path) as s:
+async def test_a_slow_head_is_cut_off(tmp_path: Path) -> None:
+    async with served(tmp_path, settings=ApiSettings(limits=Limits(header_seconds=0.05))) as s:
         silent = await talk(*await asyncio.open_connection("127.0.0.1", s.port))
         slow = await talk(*await asyncio.open_connection("127.0.0.1", s.port), GET)
     assert silent == b""
     assert slow.startswith(b"HTTP/1.1 408")
 
 
-async def test_idle_connections_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resourced.api.protocol.MOST_CONNECTIONS", 4)
-    async with served(tmp_path) as s:
+async def test_idle_connections_make_room(tmp_path: Path) -> None:
+    async with served(tmp_path, settings=ApiSettings(limits=Limits(connections=4))) as s:
         idle = [await asyncio.open_unix_connection(str(s.path)) for _ in range(20)]
         async with s.unix() as client:
             assert (await client.get("/version")).status_code == 200

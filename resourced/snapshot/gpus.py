@@ -1,6 +1,11 @@
 """GPUs: what a snapshot says of them. Whatever a device doesn't support is null, never 0."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from resourced.collectors.base import Taken
+from resourced.collectors.gpus import GpuSample, GpusSample
+from resourced.collectors.nvml import NOTHING_READ, MigSample, Reading
+from resourced.quantities import share
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,3 +118,67 @@ class Gpus:
     """Version of the kernel driver."""
     devices: dict[str, Gpu]
     """Keyed by UUID, in NVML's order."""
+
+
+_AS_READ = tuple(field.name for field in fields(Reading) if field.name not in {"memory", "mig", "processes"})
+"""What is shown as it was read."""
+
+
+def derive_gpus(before: Taken[GpusSample] | None, now: Taken[GpusSample], previous: Gpus | None) -> Gpus:
+    """Return the GPUs section; there is nothing to subtract, as the driver keeps its own windows."""
+    del before, previous
+    return Gpus(now.sample.driver_version, {uuid: _gpu(sample) for uuid, sample in now.sample.devices.items()})
+
+
+def _gpu(sample: GpuSample) -> Gpu:
+    facts, reading = sample.facts, sample.reading or NOTHING_READ
+    memory = reading.memory
+    processes = _processes(sample) if sample.reading else None
+    return Gpu(
+        index=facts.index,
+        name=facts.name,
+        pci_address=facts.pci_address,
+        state=sample.state,
+        reason=sample.reason,
+        memory_used_bytes=memory.used_bytes if memory else None,
+        memory_free_bytes=memory.free_bytes if memory else None,
+        memory_total_bytes=memory.total_bytes if memory else None,
+        memory_utilization=share(memory.used_bytes, memory.total_bytes) if memory else None,
+        memory_orphaned_bytes=_orphaned(processes),
+        mig=tuple(_mig(instance) for instance in reading.mig),
+        processes=processes,
+        **{name: getattr(reading, name) for name in _AS_READ},
+    )
+
+
+def _mig(instance: MigSample) -> MigInstance:
+    memory = instance.memory
+    return MigInstance(
+        uuid=instance.uuid,
+        name=instance.name,
+        memory_used_bytes=memory.used_bytes if memory else None,
+        memory_total_bytes=memory.total_bytes if memory else None,
+        memory_utilization=share(memory.used_bytes, memory.total_bytes) if memory else None,
+    )
+
+
+def _processes(sample: GpuSample) -> tuple[GpuProcess, ...] | None:
+    if sample.reading is None or sample.reading.processes is None:
+        return None
+    processes = (
+        GpuProcess(each.pid, each.kind, each.memory_bytes, each.utilization, each.mig_uuid, sample.alive.get(each.pid))
+        for each in sample.reading.processes
+    )
+    return tuple(sorted(processes, key=lambda each: (-(each.memory_bytes or 0), each.pid)))
+
+
+def _orphaned(processes: tuple[GpuProcess, ...] | None) -> int | None:
+    """Return the memory of the processes that are gone; None if that can't be told of each."""
+    if processes is None:
+        return None
+    total = 0
+    for process in processes:
+        if process.alive is None or (not process.alive and process.memory_bytes is None):
+            return None
+        total += 0 if process.alive else process.memory_bytes or 0
+    return total

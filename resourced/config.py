@@ -125,6 +125,19 @@ class DaemonConfig(Section):
     """How long requests and actions under way may take when the daemon ends."""
 
 
+UNHEEDED = (
+    "guard.",
+    "actions.settle",
+    "actions.workload_patience",
+    "actions.throttle_limit",
+    "actions.freeze_limit",
+    "actions.webhook",
+    "actions.command",
+    "policy.kill_",
+)
+"""Beginnings of the keys that are checked and that nothing heeds before resourced acts; saying one is warned of."""
+
+
 class ResourceConfig(Section):
     """Everything that can be set. It never changes: a reload makes another."""
 

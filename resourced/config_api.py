@@ -3,7 +3,6 @@
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -15,15 +14,6 @@ def _address(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError:
         raise ValueError(f"{text!r} is not an IP address; write for example 127.0.0.1 or ::1") from None
-
-
-def _origin(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc or text != f"{parts.scheme}://{parts.netloc}":
-        raise ValueError(
-            f"{text!r} is not an origin; write scheme, host and port alone: https://dashboard.example:3000"
-        )
-    return text
 
 
 class ApiConfig(Section):
@@ -53,8 +43,6 @@ class ApiConfig(Section):
     """PEM file with its key."""
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
     """Names that the Host header may carry over TCP, without port: no web page reaches the API by its own name."""
-    cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
-    """Web pages that may read answers, by origin."""
     cache_time: Annotated[Duration, Field(ge=0, le=60)] = 1.0
     """For how long callers may keep an answer."""
     top: Annotated[Count, Field(ge=0, le=1000)] = 20

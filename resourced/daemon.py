@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import uvloop
@@ -115,6 +116,7 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(self._reload_by_signal()))
         loop.add_signal_handler(signal.SIGUSR1, self._log_level, "debug")
         loop.add_signal_handler(signal.SIGUSR2, self._log_level, None)
+        loop.set_default_executor(ThreadPoolExecutor(self._loaded.config.api.query_threads, "query"))
         serving = asyncio.create_task(self._server.serve())
         await asyncio.to_thread(self._manager.tick)
         await self._server.started()

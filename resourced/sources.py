@@ -106,7 +106,9 @@ def _collectors(config: ResourceConfig, roots: Roots) -> dict[str, Callable[[], 
         "pressure": lambda: PressureCollector(roots),
         "network": lambda: NetworkCollector(roots, ignored=of.network.ignore),
         "disk": lambda: DiskCollector(roots),
-        "filesystems": lambda: FilesystemsCollector(roots, patience_seconds=of.filesystems.patience),
+        "filesystems": lambda: FilesystemsCollector(
+            roots, patience_seconds=of.filesystems.patience, exclude_types=of.filesystems.exclude_types
+        ),
         "sensors": lambda: SensorsCollector(roots, ignored=of.sensors.ignore),
         "gpus": lambda: GpusCollector(
             roots, retry_seconds=of.gpus.retry, wake=of.gpus.wake, read_processes=of.gpus.processes

@@ -7,7 +7,7 @@ each of these is asked by a thread of its own, which is not asked again before i
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from resourced.collectors.base import KeptFile, Roots
@@ -99,10 +99,17 @@ class FilesystemsCollector:
 
     name = "filesystems"
 
-    def __init__(self, roots: Roots, patience_seconds: float = 0.5, statvfs: Statvfs = os.statvfs) -> None:
+    def __init__(
+        self,
+        roots: Roots,
+        patience_seconds: float = 0.5,
+        statvfs: Statvfs = os.statvfs,
+        exclude_types: Collection[str] = (),
+    ) -> None:
         self._file = KeptFile(roots.proc / "self/mountinfo")
         self._patience_seconds = patience_seconds
         self._statvfs = statvfs
+        self._exclude_types = frozenset(exclude_types)
         self._content: bytes | None = None
         self._mounts: list[Mount] = []
         self._late: dict[tuple[str, str], _Question] = {}
@@ -120,7 +127,8 @@ class FilesystemsCollector:
     def _mounted(self) -> list[Mount]:
         content = self._file.read()
         if content != self._content:
-            self._mounts = choose(parse_mountinfo(content, str(self._file.path)))
+            mounts = parse_mountinfo(content, str(self._file.path))
+            self._mounts = choose(each for each in mounts if each.type not in self._exclude_types)
             self._content = content
         return self._mounts
 

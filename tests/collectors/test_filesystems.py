@@ -101,3 +101,9 @@ def test_this_machine_agrees_with_df() -> None:
     assert root is not None
     assert root.total_bytes == size
     assert root.available_bytes == pytest.approx(available, abs=2**30)
+
+
+def test_types_that_are_excluded_are_left_out(tmp_path: Path) -> None:
+    roots = make_roots(tmp_path, {"proc/self/mountinfo": MOUNTINFO})
+    collector = FilesystemsCollector(roots, statvfs=lambda _path: space(), exclude_types=("nfs4",))
+    assert list(collector.collect().mounts) == ["/"]

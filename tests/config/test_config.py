@@ -108,8 +108,6 @@ def test_without_tcp_the_address_does_not_matter() -> None:
         ({"api": {"tls_certificate": CERTIFICATE}}, "api.tls_key: is missing beside api.tls_certificate"),
         ({"api": {"unix": False, "tcp": False}}, "nobody could ask"),
         ({"api": {"address": "localhost"}}, "is not an IP address"),
-        ({"api": {"cors_origins": ["https://a/b"]}}, "is not an origin"),
-        ({"api": {"cors_origins": ["*"]}}, "is not an origin"),
         ({"api": {"socket": "run/x"}}, "is not an absolute path"),
         ({"sampling": {"interval": "1s", "deadline": "2s"}}, "sampling.deadline: is longer"),
         ({"collectors": {"gpus": {"deadline": "2s"}}}, "collectors.gpus.deadline: is longer"),
@@ -193,10 +191,6 @@ def test_directories_that_are_set_decide() -> None:
 
     assert state_directory(config, {"STATE_DIRECTORY": "/s"}, 0) == Path("/h")
     assert runtime_directory(config, {"RUNTIME_DIRECTORY": "/r"}, 0) == Path("/d")
-
-
-def test_web_pages_are_named_by_origin() -> None:
-    assert make(api={"cors_origins": ["https://a.example:3000"]}).api.cors_origins == ("https://a.example:3000",)
 
 
 def test_the_socket_is_in_the_run_time_directory_unless_it_is_set_or_off() -> None:

@@ -34,7 +34,6 @@ def test_every_setting_is_listed_once_below_its_table() -> None:
         ("policy.protect.units", "a list of texts", ()),
         ("policy.priorities", "a table of numbers", {}),
         ("log.format", "one of auto, journald, console, json", "auto"),
-        ("api.cors_origins", "a list of texts", ()),
         ("daemon.nice", "a whole number, from -20 to 19", None),
     ],
 )

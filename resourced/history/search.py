@@ -1,0 +1,110 @@
+"""Finding records: those on disk, and those in memory that may not be there yet."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from resourced.decision import Decision, LoggedEvent, Outcome, Scope
+from resourced.history.reader import Session
+from resourced.history.records import to_decision, to_event, to_outcome
+
+
+def find_decisions(
+    session: Session | None,
+    kept: Sequence[tuple[int, Decision]],
+    *,
+    since: float | None,
+    until: float | None,
+    rule: str | None,
+    unit: str | None,
+    user: str | None,
+    uid: int | None,
+    limit: int,
+) -> list[Decision]:
+    """Return decisions, newest first; see `History.decisions`."""
+    found = {
+        item.id: item
+        for _, item in kept
+        if _within(item.time, since, until)
+        and (rule is None or item.rule == rule)
+        and (unit is None or (item.target is not None and item.target.unit == unit))
+        and (user is None or _of_user(item, user, uid))
+    }
+    if session is not None:
+        where = _Where(since, until)
+        where.equal("rule", rule)
+        where.equal("unit", unit)
+        if user is not None:
+            where.add("(uid IS ? OR user IS ?)", -1 if uid is None else uid, user)
+        for key, data in where.rows(session, "SELECT id, data FROM decision", "time DESC, id DESC", limit):
+            if key not in found:
+                found[key] = to_decision(data)
+    return sorted(found.values(), key=lambda item: (item.time, item.id), reverse=True)[:limit]
+
+
+def find_decision(session: Session | None, kept: Sequence[tuple[int, Decision]], identity: str) -> Decision | None:
+    """Return one decision, or None if it isn't recorded."""
+    found = next((item for _, item in kept if item.id == identity), None)
+    if found is None and session is not None:
+        rows = session.rows("SELECT data FROM decision WHERE id = ?", (identity,))
+        found = to_decision(rows[0][0]) if rows else None
+    return found
+
+
+def find_outcomes(session: Session | None, kept: Sequence[tuple[int, Outcome]], identity: str) -> list[Outcome]:
+    """Return the outcomes of a decision, oldest first."""
+    found = {key: item for key, item in kept if item.decision_id == identity}
+    if session is not None:
+        rows = session.rows("SELECT key, data FROM outcome WHERE decision = ?", (identity,))
+        found |= {key: to_outcome(data) for key, data in rows if key not in found}
+    return sorted(found.values(), key=lambda item: item.time)
+
+
+def find_events(
+    session: Session | None,
+    kept: Sequence[tuple[int, LoggedEvent]],
+    *,
+    since: float | None,
+    until: float | None,
+    limit: int,
+) -> list[LoggedEvent]:
+    """Return events, newest first."""
+    found = {key: item for key, item in kept if _within(item.time, since, until)}
+    if session is not None:
+        rows = _Where(since, until).rows(session, "SELECT key, data FROM event", "time DESC", limit)
+        found |= {key: to_event(data) for key, data in rows if key not in found}
+    return sorted(found.values(), key=lambda item: item.time, reverse=True)[:limit]
+
+
+def _within(time: float, since: float | None, until: float | None) -> bool:
+    return (since is None or time >= since) and (until is None or time <= until)
+
+
+def _of_user(item: Decision, user: str, uid: int | None) -> bool:
+    target = item.target
+    if target is None:
+        return False
+    return (uid is not None and target.uid == uid) or (target.scope is Scope.USER and target.name == user)
+
+
+class _Where:
+    """A condition in the making."""
+
+    def __init__(self, since: float | None, until: float | None) -> None:
+        self._conditions: list[str] = []
+        self._values: list[Any] = []
+        if since is not None:
+            self.add("time >= ?", since)
+        if until is not None:
+            self.add("time <= ?", until)
+
+    def add(self, condition: str, *values: Any) -> None:
+        self._conditions.append(condition)
+        self._values += values
+
+    def equal(self, column: str, value: str | None) -> None:
+        if value is not None:
+            self.add(f"{column} = ?", value)
+
+    def rows(self, session: Session, select: str, order: str, limit: int) -> list[Any]:
+        where = f" WHERE {' AND '.join(self._conditions)}" if self._conditions else ""
+        return session.rows(f"{select}{where} ORDER BY {order} LIMIT ?", (*self._values, limit))

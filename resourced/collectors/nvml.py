@@ -365,7 +365,7 @@ def _pci_address(info: Any) -> str | None:
     """Return the address with the four digits of domain and small letters that sysfs has."""
     if info is None:
         return None
-    function = info.busId.decode(errors="replace").rpartition(".")[2] or "0"
+    function = str(info.busId).rpartition(".")[2] or "0"
     return f"{info.domain:04x}:{info.bus:02x}:{info.device:02x}.{function}"
 
 

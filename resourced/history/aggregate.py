@@ -9,11 +9,7 @@ from resourced.history.rates import Rates
 from resourced.series import Series
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
-    Chosen = np.ndarray[tuple[int], np.dtype[np.bool_]]
-    Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
+    from resourced.history.arrays import Chosen, Floats, Whole
 
 
 class Aggregate(ABC):
@@ -71,7 +67,7 @@ class Summary(Aggregate):
         order, places, edges = _edges(self._grid, times)
         self._take(places, summarize_cells(cells.where(chosen, order), edges))
 
-    def _take(self, places: "Positions", cells: Cells) -> None:
+    def _take(self, places: "Whole", cells: Cells) -> None:
         import numpy as np  # noqa: PLC0415 - as above
 
         values = self._values
@@ -108,7 +104,7 @@ class Percentile(Aggregate):
     def __init__(self, grid: Grid, share: float) -> None:
         super().__init__(grid)
         self._share = share
-        self._places: list[Positions] = []
+        self._places: list[Whole] = []
         self._values: list[Floats] = []
 
     def add(self, times: "Floats", values: "Floats") -> None:
@@ -181,7 +177,7 @@ def make_aggregate(name: str, percentile: float | None, grid: Grid, series: Seri
     return Rate(grid, series) if name == "rate" else Summary(grid, name)
 
 
-def _edges(grid: Grid, times: "Floats") -> "tuple[Positions | None, Positions, Positions]":
+def _edges(grid: Grid, times: "Floats") -> "tuple[Whole | None, Whole, Whole]":
     """Return the order by cell (None if it is already so), the cells, and where the values of each begin."""
     import numpy as np  # noqa: PLC0415 - as above
 

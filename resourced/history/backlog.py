@@ -22,9 +22,7 @@ class Backlog:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: deque[Entry] = deque(maxlen=_MOST_WAITING)
-        self._kept: dict[type, deque[Entry]] = {
-            kind: deque(maxlen=_KEPT) for kind in (Decision, Outcome, LoggedEvent)
-        }
+        self._kept: dict[type, deque[Entry]] = {kind: deque(maxlen=_KEPT) for kind in (Decision, Outcome, LoggedEvent)}
         self._states: dict[str, str] = {}
         self._unsaved: set[str] = set()
         self._saved_at: float | None = None

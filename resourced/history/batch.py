@@ -16,12 +16,10 @@ from resourced.history.layout import Layout
 from resourced.series import Series
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
+    from resourced.history.arrays import Floats, Matrix
 
 TIME, MONOTONIC, SEQUENCE = 0, 1, 2
-"""Positions of the columns that every tick has, before those of the series."""
+"""Whole of the columns that every tick has, before those of the series."""
 
 _OWN = 3
 _NAN = float("nan")
@@ -83,18 +81,19 @@ class Batch:
 
     def own(self, which: int) -> "Floats":
         """Return a column that every tick has: TIME, MONOTONIC or SEQUENCE."""
-        return self._matrix()[which]  # type: ignore[return-value]  # numpy can't tell a row's shape
+        found: Floats = self._matrix()[which]
+        return found
 
     def column(self, series: Series) -> "Floats | None":
         """Return the values of a series, shape (count,), NaN for gaps; None if it isn't here."""
         position = self.layout.position(series)
-        return None if position is None else self._matrix()[_OWN + position]  # type: ignore[return-value]  # as above
+        return None if position is None else self._matrix()[_OWN + position]
 
-    def columns(self) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
+    def columns(self) -> "Matrix":
         """Return all series, shape (series, count)."""
         return self._matrix()[_OWN:]
 
-    def _matrix(self) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
+    def _matrix(self) -> "Matrix":
         import numpy as np  # noqa: PLC0415 - 15 MB that are not needed before somebody asks
 
         return np.frombuffer(zlib.decompress(self.body), dtype="<f8").reshape(-1, self.count)

@@ -8,10 +8,7 @@ from resourced.errors import HistoryCorrupt
 from resourced.history.codec import decode_column, encode_column
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
-    Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
+    from resourced.history.arrays import Chosen, Floats, Whole
 
 MINUTE, HOUR = 60, 3600
 """Tiers, named by the seconds of a cell."""
@@ -36,7 +33,7 @@ class Cells:
     count: "Floats"
     """Number of values; 0 where there was none."""
 
-    def where(self, chosen: "np.ndarray[tuple[int], np.dtype[np.bool_]]", order: "Positions | None" = None) -> "Cells":
+    def where(self, chosen: "Chosen", order: "Whole | None" = None) -> "Cells":
         """Return some of the cells, in another order if one is given."""
         columns = [getattr(self, name)[chosen] for name in self.__slots__]
         return Cells(*(column if order is None else column[order] for column in columns))
@@ -49,7 +46,7 @@ class Cells:
         return names.get(aggregate, self.mean)
 
 
-def summarize(values: "Floats", edges: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Cells:
+def summarize(values: "Floats", edges: "Whole") -> Cells:
     """Return the cells of a column.
 
     Args:
@@ -68,7 +65,7 @@ def summarize(values: "Floats", edges: "np.ndarray[tuple[int], np.dtype[np.int64
     return Cells(np.fmin.reduceat(values, edges), np.fmax.reduceat(values, edges), mean, last, count)
 
 
-def summarize_cells(cells: Cells, edges: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Cells:
+def summarize_cells(cells: Cells, edges: "Whole") -> Cells:
     """Return coarser cells of finer ones.
 
     Args:

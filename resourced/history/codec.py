@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Any
 from resourced.errors import HistoryCorrupt
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
+    from resourced.history.arrays import Floats, Whole
 
 _CONSTANT, _FLOATS, _WHOLE, _STEPS = 0, 1, 2, 3
 _GAPS = 0x80
@@ -82,7 +80,7 @@ def _encode_known(values: "Floats") -> tuple[int, bytes]:
     return _FLOATS, _pack(values)
 
 
-def _whole(values: "Floats", scale: float) -> "np.ndarray[Any, np.dtype[np.int64]] | None":
+def _whole(values: "Floats", scale: float) -> "Whole | None":
     """Return values times scale as integers, or None if that would change a bit of them."""
     import numpy as np  # noqa: PLC0415 - see the module
 
@@ -94,7 +92,7 @@ def _whole(values: "Floats", scale: float) -> "np.ndarray[Any, np.dtype[np.int64
     return whole if ((whole / scale).view(np.int64) == values.view(np.int64)).all() else None
 
 
-def _encode_whole(whole: "np.ndarray[Any, np.dtype[np.int64]]", scale: int) -> tuple[int, bytes]:
+def _encode_whole(whole: "Whole", scale: int) -> tuple[int, bytes]:
     import numpy as np  # noqa: PLC0415 - see the module
 
     best = _WHOLE, bytes((scale,)) + _pack(whole)
@@ -131,7 +129,8 @@ def _decode_known(kind: int, data: "memoryview[int]", count: int) -> "Floats":
 def _exactly(values: Any, count: int) -> "Floats":
     if values.shape != (count,):
         raise ValueError(f"{values.shape[0]} values where {count} were written")
-    return values  # type: ignore[no-any-return]  # pcodec is untyped
+    found: Floats = values
+    return found
 
 
 def _pack(values: Any) -> bytes:

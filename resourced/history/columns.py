@@ -9,9 +9,7 @@ from resourced.history.codec import decode_column, encode_column
 from resourced.series import Series
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
+    from resourced.history.arrays import Floats
 
 
 @dataclass(frozen=True, slots=True)

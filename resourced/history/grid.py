@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING
 from resourced.errors import QueryError
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
-    Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
+    from resourced.history.arrays import Floats, Whole
 
 MOST_CELLS = 1_000_000
 _DAY = 86400.0
@@ -46,12 +43,12 @@ class Grid:
         """Return the start of each cell."""
         return [number * self.step for number in range(self.first, self.first + self.cells)]
 
-    def positions(self, times: "Floats") -> "Positions":
+    def positions(self, times: "Floats") -> "Whole":
         """Return the cell of each time, which must be within the grid."""
         import numpy as np  # noqa: PLC0415 - 15 MB that are not needed before the first question
 
         found = np.floor(times / self.step).astype(np.int64) - self.first
-        return np.clip(found, 0, self.cells - 1)  # type: ignore[no-any-return]  # numpy can't tell the shape
+        return np.clip(found, 0, self.cells - 1)
 
 
 def make_grid(start: float, end: float, step: float) -> Grid:

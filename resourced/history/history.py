@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from resourced.clock import Clock
 from resourced.decision import Decision, LoggedEvent, Outcome
@@ -17,7 +17,7 @@ from resourced.history.layout import Layout
 from resourced.history.query import Question, answer, ask
 from resourced.history.reader import Session
 from resourced.history.records import Item
-from resourced.history.search import find_decision, find_decisions, find_events, find_outcomes
+from resourced.history.search import Wanted, find_decision, find_decisions, find_events, find_outcomes
 from resourced.history.settings import HistorySettings
 from resourced.history.stats import HistoryStats
 from resourced.history.survey import survey
@@ -77,7 +77,7 @@ class History:
         self._worker.stop()
         self._keeper.close()
 
-    def __enter__(self) -> "History":
+    def __enter__(self) -> Self:
         self.open()
         return self
 
@@ -96,10 +96,9 @@ class History:
         """
         with self._lock:
             if values is None:
-                row = self._extractor.read(snapshot)
-                series = self._extractor.layout
-            else:
-                series, row = values
+                read = self._extractor.read(snapshot)
+                values = self._extractor.layout, read
+            series, row = values
             if series is not self._known:
                 self._known = series
                 if series != self._layout.series:
@@ -244,12 +243,9 @@ class History:
             user: Only those whose target belongs to one user, by id or name.
             limit: Most of them.
         """
-        uid = _uid(user)
         kept = self._backlog.kept(Decision)
         found: list[Decision] = self._ask(
-            lambda session: find_decisions(
-                session, kept, since=since, until=until, rule=rule, unit=unit, user=user, uid=uid, limit=limit
-            )
+            lambda session: find_decisions(session, kept, Wanted(since, until, rule, unit, user, _uid(user)), limit)
         )
         return found
 

@@ -5,7 +5,6 @@ more than itself, and sampling never.
 """
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -242,7 +241,7 @@ class Keeper:
         try:
             for end in ("-wal", "-shm", ""):
                 with contextlib.suppress(FileNotFoundError):
-                    os.replace(directory / f"{FILE_NAME}{end}", directory / f"{name}{end}")
+                    (directory / f"{FILE_NAME}{end}").replace(directory / f"{name}{end}")
         except OSError as error:
             raise HistoryError(f"{directory / FILE_NAME} is damaged and can't be renamed: {error.strerror}") from error
         self._report("store_set_aside", {"path": str(directory / name), "reason": reason})

@@ -18,7 +18,7 @@ from resourced.metrics import Selector, parse_selector
 from resourced.series import Series
 
 if TYPE_CHECKING:
-    from resourced.history.cells import Floats
+    from resourced.history.arrays import Floats
 
 AGGREGATES = ("mean", "min", "max", "last", "count", "sum", "rate")
 """Beside these, p0 to p100: the value below which so many hundredths of the values are."""
@@ -152,9 +152,7 @@ def _coarsest(sources: Sequence[Source]) -> float | None:
     return max((source.tier for source in sources), default=0) or None
 
 
-def _single(
-    question: Question, sources: Sequence[Source], names: Sequence[Series], start: float, end: float
-) -> Table:
+def _single(question: Question, sources: Sequence[Source], names: Sequence[Series], start: float, end: float) -> Table:
     import numpy as np  # noqa: PLC0415 - 15 MB that are not needed before the first question
 
     times = []

@@ -9,9 +9,7 @@ from resourced.metrics import CATALOGUE, Kind
 from resourced.series import Series
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
+    from resourced.history.arrays import Floats
 
 _GAP_SECONDS = 60.0
 _USUAL_STEPS = 5.0

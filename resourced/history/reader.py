@@ -22,9 +22,7 @@ from resourced.metrics import Selector
 from resourced.series import Series
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
+    from resourced.history.arrays import Floats
 
 _CONNECTIONS = 4
 _CACHED_SERIES = 4096

@@ -51,11 +51,11 @@ def write_entry(connection: sqlite3.Connection, entry: Entry) -> None:
             ),
         )
     elif isinstance(item, Outcome):
-        row = (entry.key, item.decision_id, item.time, to_text(item))
-        connection.execute("INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?)", row)
+        outcome = (entry.key, item.decision_id, item.time, to_text(item))
+        connection.execute("INSERT OR REPLACE INTO outcome VALUES (?, ?, ?, ?)", outcome)
     elif isinstance(item, LoggedEvent):
-        row = (entry.key, item.time, item.event, to_text(item))
-        connection.execute("INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?)", row)
+        event = (entry.key, item.time, item.event, to_text(item))
+        connection.execute("INSERT OR REPLACE INTO event VALUES (?, ?, ?, ?)", event)
     else:
         connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", item)
 

@@ -11,10 +11,7 @@ from resourced.history.reader import Session, StoredBlock
 from resourced.history.store import Store
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
-    Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
+    from resourced.history.arrays import Floats
 
 DAY_SECONDS = 86400.0
 
@@ -45,7 +42,7 @@ def roll(store: Store, now: float) -> bool:
         day = [block for block in day if block.first < following[0].first]
     elif day_of(now) == day_of(day[0].start):
         return False
-    _write(store, session, day)
+    _write(store, day)
     return True
 
 
@@ -65,7 +62,7 @@ class _Edges:
         return summarize(values if self.order is None else values[self.order], self.edges)
 
 
-def _write(store: Store, session: Session, day: Sequence[StoredBlock]) -> None:
+def _write(store: Store, day: Sequence[StoredBlock]) -> None:
     import numpy as np  # noqa: PLC0415 - as above
 
     edges = [_Edges(block) for block in day]

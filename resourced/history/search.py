@@ -1,6 +1,7 @@
 """Finding records: those on disk, and those in memory that may not be there yet."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from resourced.decision import Decision, LoggedEvent, Outcome, Scope
@@ -8,33 +9,55 @@ from resourced.history.reader import Session
 from resourced.history.records import to_decision, to_event, to_outcome
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which decisions are asked for; None means any."""
+
+    since: float | None = None
+    """Only those at or after this time."""
+    until: float | None = None
+    """Only those at or before this time."""
+    rule: str | None = None
+    """Only those of one rule."""
+    unit: str | None = None
+    """Only those whose target belongs to one unit."""
+    user: str | None = None
+    """Only those whose target belongs to one user, or is one, by id or name."""
+    uid: int | None = None
+    """The user's id; None if there is no such user."""
+
+    def includes(self, item: Decision) -> bool:
+        """Return whether a decision is one of these."""
+        return (
+            _within(item.time, self.since, self.until)
+            and (self.rule is None or item.rule == self.rule)
+            and (self.unit is None or (item.target is not None and item.target.unit == self.unit))
+            and (self.user is None or self._concerns(item))
+        )
+
+    def _concerns(self, item: Decision) -> bool:
+        target = item.target
+        if target is None:
+            return False
+        return (self.uid is not None and target.uid == self.uid) or (
+            target.scope is Scope.USER and target.name == self.user
+        )
+
+
 def find_decisions(
     session: Session | None,
     kept: Sequence[tuple[int, Decision]],
-    *,
-    since: float | None,
-    until: float | None,
-    rule: str | None,
-    unit: str | None,
-    user: str | None,
-    uid: int | None,
+    wanted: Wanted,
     limit: int,
 ) -> list[Decision]:
     """Return decisions, newest first; see `History.decisions`."""
-    found = {
-        item.id: item
-        for _, item in kept
-        if _within(item.time, since, until)
-        and (rule is None or item.rule == rule)
-        and (unit is None or (item.target is not None and item.target.unit == unit))
-        and (user is None or _of_user(item, user, uid))
-    }
+    found = {item.id: item for _, item in kept if wanted.includes(item)}
     if session is not None:
-        where = _Where(since, until)
-        where.equal("rule", rule)
-        where.equal("unit", unit)
-        if user is not None:
-            where.add("(uid IS ? OR user IS ?)", -1 if uid is None else uid, user)
+        where = _Where(wanted.since, wanted.until)
+        where.equal("rule", wanted.rule)
+        where.equal("unit", wanted.unit)
+        if wanted.user is not None:
+            where.add("(uid IS ? OR user IS ?)", -1 if wanted.uid is None else wanted.uid, wanted.user)
         for key, data in where.rows(session, "SELECT id, data FROM decision", "time DESC, id DESC", limit):
             if key not in found:
                 found[key] = to_decision(data)
@@ -77,13 +100,6 @@ def find_events(
 
 def _within(time: float, since: float | None, until: float | None) -> bool:
     return (since is None or time >= since) and (until is None or time <= until)
-
-
-def _of_user(item: Decision, user: str, uid: int | None) -> bool:
-    target = item.target
-    if target is None:
-        return False
-    return (uid is not None and target.uid == uid) or (target.scope is Scope.USER and target.name == user)
 
 
 class _Where:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from resourced.history.schema import PAGE_BYTES
 
-_HEAD = struct.Struct("<IQHHI")  # checksum of all that follows it, number, part, parts, length of the payload here
+_HEAD = struct.Struct("<IQHHI")  # checksum of what follows, number of the batch, part, parts, length of the part
 SLOT_BYTES = PAGE_BYTES - 44
 """Size of a slot; with SQLite's own bytes (a varint or two each of sizes and row id) it fits a page with no overflow."""
 
@@ -73,7 +73,8 @@ def from_slots(slots: Iterable[tuple[int, bytes]], after: int) -> tuple[list[Rec
         checksum, first, part, parts, length = _HEAD.unpack_from(data)
         if first > after and zlib.crc32(data[4:]) == checksum:
             found.setdefault(first, {})[part] = (slot, parts, data[_HEAD.size : _HEAD.size + length])
-    records, taken = [], {}
+    records: list[Record] = []
+    taken: dict[int, int] = {}
     for first, parts_of in sorted(found.items()):
         if len(parts_of) == next(iter(parts_of.values()))[1]:
             records.append(_record(first, b"".join(parts_of[n][2] for n in sorted(parts_of))))

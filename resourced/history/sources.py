@@ -16,10 +16,7 @@ from resourced.history.reader import Session, StoredBlock
 from resourced.series import Series
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
-    Chosen = np.ndarray[tuple[int], np.dtype[np.bool_]]
+    from resourced.history.arrays import Chosen, Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ class Source:
         found = (times >= start) & (times < end)
         if self.below is not None:
             found &= self.holder.own(1) < self.below
-        return found  # type: ignore[no-any-return]  # numpy's operators lose the shape
+        return found
 
     def column(self, series: Series) -> "Floats | None":
         """Return the values of a series at single ticks; None if it has none here."""
@@ -62,9 +59,7 @@ def in_memory(pieces: Sequence[Piece], session: Session | None) -> list[Piece]:
     return [piece for piece in pieces if piece.last > packed]
 
 
-def find_sources(
-    pieces: Sequence[Piece], session: Session | None, tier: int, start: float, end: float
-) -> list[Source]:
+def find_sources(pieces: Sequence[Piece], session: Session | None, tier: int, start: float, end: float) -> list[Source]:
     """Return what answers for a time, in the order in which it was recorded.
 
     Args:

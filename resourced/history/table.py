@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ class Table:
 
     times: Sequence[float]
     """Start of each cell, or the time of each tick; ascending, seconds since the epoch."""
-    series: dict[Series, Sequence[float | None]]
+    series: Mapping[Series, Sequence[float | None]]
     """One column for each series, as long as `times`."""
     step: float | None
     """Seconds of a cell; None where single ticks are given."""

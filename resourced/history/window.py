@@ -222,4 +222,3 @@ class Window:
             if self._pending:
                 return self._pending[-1].time
             return self._pieces[-1].end if self._pieces else None
-

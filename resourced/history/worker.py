@@ -19,7 +19,7 @@ class Worker:
         self._keeper = keeper
         self._flush_seconds = flush_seconds
         self._wake = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -33,20 +33,20 @@ class Worker:
 
     def stop(self) -> None:
         """End, once the work in progress is done."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
 
     def _run(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._wake.wait(self._flush_seconds)
             self._wake.clear()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             self._keeper.flush()
-            while not self._stopping and self._keeper.step():
+            while not self._stopping.is_set() and self._keeper.step():
                 if self._wake.wait(_STEP_PAUSE_SECONDS):
                     self._wake.clear()
                     self._keeper.flush()

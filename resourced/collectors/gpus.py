@@ -124,7 +124,7 @@ class GpusCollector:
         found = {device.facts.uuid: device.facts for device in self._devices}
         gone = {uuid: facts for uuid, facts in self._known.items() if uuid not in found and self._plugged(facts)}
         self._lost = {uuid: self._lost.get(uuid, "NVML does not list it any more") for uuid in gone}
-        self._known = found | gone
+        self._known = dict(sorted((gone | found).items(), key=lambda item: item[1].index))
         if self._lost:
             self._wait()
         if not self._known:

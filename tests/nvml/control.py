@@ -10,9 +10,25 @@ VARIABLE = "RESOURCED_FAKE_NVML"
 """Environment variable that names the file."""
 
 CALLS = (
-    "utilization memory memory_v2 temperature power limit energy clock fan encoder decoder pcie ecc throttle performance "
-    "compute graphics samples"
-).split()
+    "utilization",
+    "memory",
+    "memory_v2",
+    "temperature",
+    "power",
+    "limit",
+    "energy",
+    "clock",
+    "fan",
+    "encoder",
+    "decoder",
+    "pcie",
+    "ecc",
+    "throttle",
+    "performance",
+    "compute",
+    "graphics",
+    "samples",
+)
 """What a GPU may refuse, in the order of fake.c."""
 
 GIB = 2**30
@@ -46,7 +62,7 @@ class _Gpu(ctypes.Structure):
 
 class _All(ctypes.Structure):
     _fields_ = (
-        *((name, _U32) for name in "count init_fault fault hang waiting inits open calls".split()),
+        *((name, _U32) for name in ("count", "init_fault", "fault", "hang", "waiting", "inits", "open", "calls")),
         ("driver", _TEXT),
         ("gpu", _Gpu * 4),
     )

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-from resourced.snapshot.pressure import PressureOf
+from resourced.collectors.base import Taken
+from resourced.collectors.cgroups import CgroupsSample, Node
+from resourced.quantities import rate, share
+from resourced.snapshot.pressure import PressureOf, derive_pressure_of
+from resourced.snapshot.units import unit_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +95,74 @@ class Cgroups:
     """Keyed by path, parents before children, siblings sorted."""
     truncated: bool
     """Whether there are more nodes than the configured limit."""
+
+
+def derive_cgroups(before: Taken[CgroupsSample] | None, now: Taken[CgroupsSample], previous: Cgroups | None) -> Cgroups:
+    """Return what a sample says of the tree. Rates of a node that is new, or was made anew at its path, are null."""
+    del previous
+    elapsed = now.seconds_since(before) if before else 0.0
+    earlier = {node.path: node for node in before.sample.nodes} if before else {}
+    nodes = {}
+    for node in now.sample.nodes:
+        last = earlier.get(node.path)
+        nodes[node.path] = _cgroup(node, last if last is not None and last.inode == node.inode else None, elapsed)
+    return Cgroups(nodes, now.sample.truncated)
+
+
+def _cgroup(node: Node, last: Node | None, elapsed_s: float) -> Cgroup:
+    cpu, memory, limits = node.cpu or {}, node.memory or {}, node.limits
+    last_cpu = (last.cpu or {}) if last else {}
+    last_memory = (last.memory or {}) if last else {}
+    usage, throttled = cpu.get("usage_usec"), cpu.get("throttled_usec")
+    used = rate(last_cpu.get("usage_usec"), usage, elapsed_s)
+    held = rate(last_cpu.get("throttled_usec"), throttled, elapsed_s)
+    read, written = node.io_bytes or (None, None)
+    last_read, last_written = (last.io_bytes if last else None) or (None, None)
+    kept = last.pressure if last else (None, None, None)
+    events = node.events or {}
+    return Cgroup(
+        path=node.path,
+        unit=unit_of(node.path),
+        inode=node.inode,
+        populated=bool(events["populated"]) if "populated" in events else None,
+        frozen=bool(events["frozen"]) if "frozen" in events else None,
+        cpu_seconds=None if usage is None else usage / 1e6,
+        cpu_utilization=None if used is None else used / 1e6,
+        cpu_throttled_seconds=None if throttled is None else throttled / 1e6,
+        cpu_throttled_share=share(held, 1e6),
+        cpu_limit=limits.cpu_limit,
+        cpu_weight=limits.cpu_weight,
+        memory_bytes=node.memory_bytes,
+        memory_peak_bytes=node.memory_peak_bytes,
+        memory_min_bytes=limits.memory_min_bytes,
+        memory_low_bytes=limits.memory_low_bytes,
+        memory_high_bytes=limits.memory_high_bytes,
+        memory_max_bytes=limits.memory_max_bytes,
+        swap_bytes=node.swap_bytes,
+        swap_max_bytes=limits.swap_max_bytes,
+        anonymous_bytes=memory.get("anon"),
+        file_bytes=memory.get("file"),
+        shmem_bytes=memory.get("shmem"),
+        slab_bytes=memory.get("slab"),
+        memory_growth_bytes_per_second=_growth(last, node, elapsed_s),
+        reclaim_scanned_pages=memory.get("pgscan"),
+        reclaim_scanned_pages_per_second=rate(last_memory.get("pgscan"), memory.get("pgscan"), elapsed_s),
+        memory_events=node.memory_events,
+        io_read_bytes=read,
+        io_write_bytes=written,
+        io_read_bytes_per_second=rate(last_read, read, elapsed_s),
+        io_write_bytes_per_second=rate(last_written, written, elapsed_s),
+        pids=node.pids,
+        pids_max=limits.pids_max,
+        pressure_cpu=derive_pressure_of(kept[0], node.pressure[0], elapsed_s),
+        pressure_memory=derive_pressure_of(kept[1], node.pressure[1], elapsed_s),
+        pressure_io=derive_pressure_of(kept[2], node.pressure[2], elapsed_s),
+    )
+
+
+def _growth(last: Node | None, node: Node, elapsed_s: float) -> float | None:
+    """Return by how much memory and swap together grew a second."""
+    if last is None or last.memory_bytes is None or node.memory_bytes is None or elapsed_s <= 0:
+        return None
+    before, now = last.memory_bytes + (last.swap_bytes or 0), node.memory_bytes + (node.swap_bytes or 0)
+    return (now - before) / elapsed_s

@@ -9,7 +9,8 @@
 | store, schema, slots, blocks, codec, cells | the file |
 | rollup, retention | days become minutes and hours; what is too old goes |
 | reader, sources, query, grid, aggregate, rates, table | questions |
-| tops, topspack | the largest cgroups and processes |
+| tops, topspack, top | the largest cgroups and processes |
+| moment | a past moment as a whole |
 | stats, survey | what it holds and costs |
 """
 
@@ -17,5 +18,6 @@ from resourced.history.history import History
 from resourced.history.settings import HistorySettings
 from resourced.history.stats import HistoryStats, TierStats
 from resourced.history.table import Table
+from resourced.history.top import Top, TopEntry
 
-__all__ = ["History", "HistorySettings", "HistoryStats", "Table", "TierStats"]
+__all__ = ["History", "HistorySettings", "HistoryStats", "Table", "TierStats", "Top", "TopEntry"]

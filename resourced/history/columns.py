@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from resourced.history.batch import MONOTONIC, SEQUENCE, TIME, Batch
 from resourced.history.codec import decode_column, encode_column
+from resourced.history.topspack import pack_tops
 from resourced.series import Series
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def join(pieces: Sequence[Piece]) -> Columns:
             position += piece.count
         if packed := encode_column(column):
             data[series] = packed
+    tops = pack_tops(blob for piece in pieces for blob in piece.tops_blobs)
     return Columns(
         pieces[0].first,
         pieces[-1].last,
@@ -91,5 +93,5 @@ def join(pieces: Sequence[Piece]) -> Columns:
         max(piece.end for piece in pieces),
         (stamps[TIME], stamps[MONOTONIC], stamps[SEQUENCE]),
         data,
-        tuple(blob for piece in pieces for blob in piece.tops_blobs),
+        (tops,) if tops else (),
     )

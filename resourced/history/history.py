@@ -9,11 +9,12 @@ from typing import Any, Self
 
 from resourced.clock import Clock
 from resourced.decision import Decision, LoggedEvent, Outcome
-from resourced.errors import HistoryCorrupt, HistoryError
+from resourced.errors import HistoryCorrupt, HistoryError, QueryError
 from resourced.history.backlog import Backlog
 from resourced.history.batch import Tick, floats
 from resourced.history.keeper import Keeper
 from resourced.history.layout import Layout
+from resourced.history.moment import find_moment
 from resourced.history.query import Question, answer, ask
 from resourced.history.reader import Session
 from resourced.history.records import Item
@@ -22,9 +23,11 @@ from resourced.history.settings import HistorySettings
 from resourced.history.stats import HistoryStats
 from resourced.history.survey import survey
 from resourced.history.table import Table
+from resourced.history.top import KINDS, Top, find_top, rank_table
 from resourced.history.tops import take_tops
 from resourced.history.window import Window
 from resourced.history.worker import Worker
+from resourced.metrics import CATALOGUE, Kind, parse_selector
 from resourced.series import Extractor, Series
 from resourced.snapshot import Snapshot
 
@@ -223,6 +226,53 @@ class History:
         pieces = self._window.view()
         found: Table = self._ask(lambda session: answer(question, pieces, session))
         return found
+
+    def at(self, time: float) -> dict[str, Any]:
+        """Return a past moment as a whole, as the JSON of a snapshot; what was not recorded is null.
+
+        Raises:
+            QueryError: Nothing was recorded around this time.
+        """
+        pieces = self._window.view()
+        found: dict[str, Any] = self._ask(lambda session: find_moment(pieces, session, time))
+        return found
+
+    def top(
+        self,
+        of: str,
+        *,
+        by: str,
+        start: float,
+        end: float,
+        order: str = "peak",
+        limit: int = 10,
+    ) -> Top:
+        """Return who used most over a time.
+
+        Args:
+            of: unit, slice, cgroup, process, command or user; or a label of the series in `by`.
+            by: cpu, memory, swap, io or gpu_memory; with a label, series of the catalogue that have it.
+            start: First moment, seconds since the epoch.
+            end: Last moment.
+            order: peak, mean or last.
+            limit: Most entries.
+
+        Raises:
+            QueryError: There is no such thing; the text says what there is.
+        """
+        pieces = self._window.view()
+        if of in KINDS:
+            found: Top = self._ask(
+                lambda session: find_top(pieces, session, of, by=by, start=start, end=end, order=order, limit=limit)
+            )
+            return found
+        metric = CATALOGUE.get(parse_selector(by).name)
+        if metric is None or of not in metric.label_names:
+            raise QueryError("of", f"{by} has no label {of!r}; without a series there are {', '.join(KINDS)}")
+        counter = metric.kind is Kind.COUNTER
+        table = self.query([by], start=start, end=end, points=500, aggregate="rate" if counter else "max")
+        unit = f"{metric.unit}/s" if counter else metric.unit
+        return rank_table(table, of, by=str(parse_selector(by)), unit=unit, order=order, limit=limit)
 
     def decisions(
         self,

@@ -20,7 +20,6 @@ from resourced.history.retention import retain
 from resourced.history.rollup import roll
 from resourced.history.settings import HistorySettings
 from resourced.history.store import FILE_NAME, Store
-from resourced.history.topspack import pack_tops
 from resourced.history.window import Window
 
 Report = Callable[[str, Mapping[str, Any]], None]
@@ -77,6 +76,7 @@ class Keeper:
         """Write what is in memory, and close the store."""
         with self._lock:
             self.flush(final=True)
+            self._forget_readers()
             self._drop()
 
     def flush(self, *, final: bool = False) -> bool:
@@ -129,7 +129,7 @@ class Keeper:
             if store is None:
                 return False
             try:
-                return self._pack(store) or roll(store, self._now()) or self._retain(store)
+                return self._pack(store) or self._roll(store) or self._retain(store)
             except HistoryError as error:
                 self._failed(error)
                 return False
@@ -140,8 +140,14 @@ class Keeper:
             self._pack_at_once = False
             return False
         columns = join(run)
-        store.write_block(columns, pack_tops(columns.tops_blobs))
+        store.write_block(columns)
         self._window.packed(columns.last)
+        return True
+
+    def _roll(self, store: Store) -> bool:
+        if not roll(store, self._now()):
+            return False
+        store.tidy(self._now())
         return True
 
     def _retain(self, store: Store) -> bool:
@@ -172,6 +178,7 @@ class Keeper:
             self._failed(error)
             return None
         self._retry_at = None
+        self._forget_readers()
         self.readers = Readers(self._store.path)
         return self._store
 
@@ -188,6 +195,8 @@ class Keeper:
                 self._backlog.rewrite()
             self._pack_at_once |= elsewhere
             self._identity = store.identity
+        else:
+            self._window.packed(store.packed)  # a transaction may have been done though it seemed to fail
         return store
 
     def damaged(self, error: HistoryCorrupt) -> None:
@@ -217,10 +226,13 @@ class Keeper:
             self.problem = None
             self._report("store_writable", {})
 
-    def _drop(self) -> None:
+    def _forget_readers(self) -> None:
         if self.readers is not None:
             self.readers.close()
             self.readers = None
+
+    def _drop(self) -> None:
+        """Close the writing side; what is on disk can still be read."""
         if self._store is not None:
             self._store.close()
             self._store = None
@@ -231,6 +243,7 @@ class Keeper:
         Raises:
             HistoryError: That can't be done.
         """
+        self._forget_readers()
         stamp = datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y%m%dT%H%M%SZ")
         for number in range(1000):
             name = f"{FILE_NAME}.damaged-{stamp}" + (f"-{number}" if number else "")

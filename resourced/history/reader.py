@@ -17,7 +17,8 @@ from resourced.errors import HistoryCorrupt
 from resourced.history.blocks import PARTS_OF_A_BLOCK, Directory, read_head, unseal
 from resourced.history.cells import Cells, decode_cells
 from resourced.history.codec import decode_column
-from resourced.history.store import series_of, translated
+from resourced.history.numbering import series_of
+from resourced.history.store import translated
 from resourced.metrics import Selector
 from resourced.series import Series
 

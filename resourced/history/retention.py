@@ -4,11 +4,14 @@ from dataclasses import dataclass
 
 from resourced.history.blocks import PARTS_OF_A_BLOCK
 from resourced.history.cells import HOUR, MINUTE
+from resourced.history.reader import Session
+from resourced.history.rollup import roll
 from resourced.history.settings import HistorySettings
-from resourced.history.store import Store, translated
+from resourced.history.store import WAL_BYTES, Store, translated
 
 _PAGES_A_STEP = 512
 _FULL = 0.97
+_LEAST_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ def _too_old(store: Store, settings: HistorySettings, now: float) -> Removed | N
     for tier, age in ages:
         row = _oldest(store, tier)
         if row is not None and row[1] < now - age:
+            if tier == 0:
+                _keep_cells(store, row[0])
             _remove_block(store, row[0])
             return Removed(None, "age")
     for table, age in (
@@ -82,7 +87,7 @@ def _remove_block(store: Store, number: int) -> None:
 def _too_many(store: Store, settings: HistorySettings) -> Removed | None:
     """Remove the block whose loss hurts least: single ticks that the tiers have as well, then minutes, then hours."""
     used = store.used_bytes()
-    if used <= settings.max_bytes * _FULL:
+    if used <= max(settings.max_bytes * _FULL - WAL_BYTES, _LEAST_BYTES):
         return None
     reason = f"{used} bytes are used, {settings.max_bytes} are allowed"
     row = store.connection.execute("SELECT id, end FROM tops ORDER BY first LIMIT 1").fetchone()
@@ -94,9 +99,18 @@ def _too_many(store: Store, settings: HistorySettings) -> Removed | None:
     for tier in (0, MINUTE, HOUR):
         found = _oldest(store, tier)
         if found is not None:
+            if tier == 0:
+                _keep_cells(store, found[0])
             _remove_block(store, found[0])
             return Removed(found[1], reason)
     return None
+
+
+def _keep_cells(store: Store, number: int) -> None:
+    """See that the tiers have a block of single ticks before it goes."""
+    (first,) = store.connection.execute("SELECT first FROM block WHERE id = ?", (number,)).fetchone()
+    while first > Session(store.connection).rolled() and roll(store, 0.0, force=True):
+        pass
 
 
 def _free_pages(store: Store) -> Removed | None:

@@ -21,12 +21,13 @@ def day_of(time: float) -> int:
     return int(time // DAY_SECONDS)
 
 
-def roll(store: Store, now: float) -> bool:
+def roll(store: Store, now: float, *, force: bool = False) -> bool:
     """Roll up the oldest day that is over, if there is one, in one transaction.
 
     Args:
         store: Where it is.
         now: Wall time.
+        force: Whether a day that is not over will do, too.
 
     Returns:
         Whether a day was rolled up.
@@ -40,7 +41,7 @@ def roll(store: Store, now: float) -> bool:
     following = [block for block in blocks if block.first > day[0].first and block not in day]
     if following:
         day = [block for block in day if block.first < following[0].first]
-    elif day_of(now) == day_of(day[0].start):
+    elif day_of(now) == day_of(day[0].start) and not force:
         return False
     _write(store, day)
     return True

@@ -15,7 +15,7 @@ from resourced.history.schema import PAGE_BYTES
 
 _HEAD = struct.Struct("<IQHHI")  # checksum of what follows, number of the batch, part, parts, length of the part
 SLOT_BYTES = PAGE_BYTES - 44
-"""Size of a slot; with SQLite's own bytes (a varint or two each of sizes and row id) it fits a page with no overflow."""
+"""Size of a slot; with SQLite's own bytes (sizes, row id) it fills a page and never spills into another."""
 
 PAYLOAD_BYTES = SLOT_BYTES - _HEAD.size
 

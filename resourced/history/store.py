@@ -9,7 +9,6 @@ of the daemon loses nothing that was flushed, a loss of power at most half a min
 
 import contextlib
 import fcntl
-import json
 import os
 import sqlite3
 import uuid
@@ -20,14 +19,16 @@ from resourced.errors import HistoryCorrupt, HistoryError
 from resourced.history.batch import Batch
 from resourced.history.blocks import PARTS_OF_A_BLOCK, write_block
 from resourced.history.columns import Columns
-from resourced.history.layout import Layout
+from resourced.history.numbering import Numbering
 from resourced.history.records import Entry, write_entry
 from resourced.history.schema import APPLICATION_ID, PAGE_BYTES, VERSION, migrate
 from resourced.history.slots import Record, from_slots, to_slots
-from resourced.series import Series
 
 FILE_NAME = "history.db"
 _CHECKPOINT_PAGES = 4096
+WAL_BYTES = _CHECKPOINT_PAGES * (PAGE_BYTES + 24)
+"""Size to which the write-ahead log grows, unless a reader holds it open."""
+
 _SYNC_EVERY = 3
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -68,9 +69,7 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / FILE_NAME
-        self._layouts: dict[int, int] = {}
-        self._layout_of: dict[int, Layout] = {}
-        self._series: dict[Series, int] = {}
+        self._layout_used: dict[int, int] = {}
         self._flushes = 0
         with translated():
             directory.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -82,6 +81,7 @@ class Store:
                 raise
         try:
             with translated():
+                self._numbering = Numbering(self._connection)
                 self._inode = self.path.stat().st_ino
                 self._read_marks()
         except BaseException:
@@ -118,7 +118,8 @@ class Store:
         """Return the batches that are in no block, oldest first."""
         found = []
         for record in self.recent:
-            layout = self._layout(record.layout)
+            layout = self._numbering.layout(record.layout)
+            self._layout_used[record.first] = record.layout
             if layout is not None:
                 found.append(
                     Batch(
@@ -181,7 +182,7 @@ class Store:
     def _write_batch(self, batch: Batch) -> None:
         record = Record(
             batch.first,
-            self._layout_number(batch.layout),
+            self._numbering.of_layout(batch.layout, batch.end),
             batch.boot,
             batch.count,
             batch.start,
@@ -189,6 +190,7 @@ class Store:
             batch.body,
             batch.tops,
         )
+        self._layout_used[batch.first] = record.layout
         for data in to_slots(record):
             if self._free:
                 slot = self._free.pop()
@@ -199,21 +201,19 @@ class Store:
                 self._connection.execute("INSERT INTO slot VALUES (?, ?)", (slot, data))
             self._taken[slot] = batch.first
 
-    def write_block(self, columns: Columns, tops: bytes) -> None:
+    def write_block(self, columns: Columns) -> None:
         """Write an hour and, in the same transaction, that its batches are in it.
 
         Args:
             columns: All pieces of the hour.
-            tops: The largest cgroups and processes of the hour, packed; empty if there are none.
         """
         with self.transaction() as connection:
-            numbered = [(self.series_number(series, columns.end), data) for series, data in columns.data.items()]
+            numbered = [(self._numbering.of_series(series, columns.end), data) for series, data in columns.data.items()]
             self.insert_block(0, columns, columns.stamps, numbered)
-            if tops:
-                connection.execute(
-                    "INSERT INTO tops (first, last, start, end, data) VALUES (?, ?, ?, ?, ?)",
-                    (columns.first, columns.last, columns.start, columns.end, tops),
-                )
+            connection.executemany(
+                "INSERT INTO tops (first, last, start, end, data) VALUES (?, ?, ?, ?, ?)",
+                [(columns.first, columns.last, columns.start, columns.end, tops) for tops in columns.tops_blobs],
+            )
             connection.execute("UPDATE meta SET value = ? WHERE key = 'packed'", (columns.last,))
             connection.executemany(
                 "UPDATE series SET seen = ? WHERE id = ? AND seen < ?",
@@ -254,69 +254,21 @@ class Store:
         )
         return number
 
-    def series_number(self, series: Series, seen: float) -> int:
-        """Return the number of a series, which it is given now if it has none; within a transaction."""
-        number = self._series.get(series)
-        if number is None:
-            key = (series.metric, json.dumps(series.labels, separators=(",", ":")))
-            row = self._connection.execute("SELECT id FROM series WHERE metric = ? AND labels = ?", key).fetchone()
-            if row is None:
-                cursor = self._connection.execute(
-                    "INSERT INTO series (metric, labels, seen) VALUES (?, ?, ?)", (*key, seen)
-                )
-                number = int(cursor.lastrowid or 0)
-            else:
-                number = int(row[0])
-            self._series[series] = number
-        return number
+    def tidy(self, now: float) -> None:
+        """Forget layouts of which no recent batch is left, and series that nothing tells of any more.
 
-    def _layout_number(self, layout: Layout) -> int:
-        number = self._layouts.get(id(layout))
-        if number is not None and self._layout_of[number] is layout:
-            return number
-        numbers = b"".join(self.series_number(each, 0.0).to_bytes(4, "little") for each in layout.series)
-        row = self._connection.execute("SELECT id FROM layout WHERE series = ?", (numbers,)).fetchone()
-        if row is None:
-            number = int(self._connection.execute("INSERT INTO layout (series) VALUES (?)", (numbers,)).lastrowid or 0)
-        else:
-            number = int(row[0])
-        self._layouts[id(layout)] = number
-        self._layout_of[number] = layout
-        return number
-
-    def _layout(self, number: int) -> Layout | None:
-        known = self._layout_of.get(number)
-        if known is not None:
-            return known
-        row = self._connection.execute("SELECT series FROM layout WHERE id = ?", (number,)).fetchone()
-        if row is None:
-            return None
-        series = []
-        for at in range(0, len(row[0]), 4):
-            found = self.read_series(int.from_bytes(row[0][at : at + 4], "little"))
-            if found is None:
-                return None
-            series.append(found)
-        layout = Layout(series)
-        self._layouts[id(layout)] = number
-        self._layout_of[number] = layout
-        return layout
+        Args:
+            now: Wall time.
+        """
+        self._layout_used = {first: n for first, n in self._layout_used.items() if first > self.packed}
+        with self.transaction(durable=False):
+            self._numbering.tidy(set(self._layout_used.values()), now)
 
     def used_bytes(self) -> int:
         """Return the bytes that the store holds, without pages that are free and with what waits in the WAL."""
         (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
         (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
         return int(pages - free) * PAGE_BYTES
-
-    def read_series(self, number: int) -> Series | None:
-        """Return the series with a number, or None if there is none."""
-        row = self._connection.execute("SELECT metric, labels FROM series WHERE id = ?", (number,)).fetchone()
-        return series_of(*row) if row else None
-
-
-def series_of(metric: str, labels: str) -> Series:
-    """Return a series as it lies in the table."""
-    return Series(metric, tuple((key, value) for key, value in json.loads(labels)))
 
 
 def _locked(path: Path) -> int:
@@ -336,6 +288,7 @@ def _locked(path: Path) -> int:
 def _connected(path: Path) -> sqlite3.Connection:
     """Return a connection to a store of today's schema."""
     new = not path.exists() or path.stat().st_size == 0
+    path.touch(mode=0o640)
     connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
     try:
         if new:

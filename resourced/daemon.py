@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import threading
@@ -52,6 +53,7 @@ def run(load: Callable[[], Loaded]) -> int:
     """
     loaded = load()
     journal.configure(log_settings(loaded.config))
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     try:
         daemon = Daemon(loaded, load)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -234,6 +234,9 @@ class ResourceManager:
 
     def _run(self) -> None:
         due = self._clock.monotonic()
+        if self._state is not None:
+            due = max(due, self._state.snapshot.monotonic_seconds + self.interval_seconds)
+            self._rest(due, due - self.interval_seconds)
         while not self._stopping:
             with self._wake:
                 waiting, self._waiting = self._waiting, []

@@ -164,8 +164,11 @@ def test_missing_samples_never_prune_and_are_named(
     assert ("collector_recovered", {"collector": "cpu"}) in reports
 
 
-def test_should_prune_samples_by_itself_until_the_manager_runs(manager: ResourceManager, load: Load) -> None:
+def test_should_prune_samples_by_itself_until_the_manager_runs(
+    manager: ResourceManager, load: Load, clock: ManualClock
+) -> None:
     assert not manager.should_prune()
+    clock.now += 1.0
     assert not manager.should_prune()
     assert load.calls == 2
 

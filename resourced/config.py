@@ -134,6 +134,7 @@ UNHEEDED = (
     "actions.webhook",
     "actions.command",
     "policy.kill_",
+    "daemon.memory_lock",
 )
 """Beginnings of the keys that are checked and that nothing heeds before resourced acts; saying one is warned of."""
 

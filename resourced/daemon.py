@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import threading
@@ -34,11 +35,12 @@ from resourced.parts import (
     rules_of,
 )
 from resourced.policy import JudgeState
-from resourced.process import lock_memory, raise_descriptor_limit, settle
+from resourced.process import raise_descriptor_limit, settle
 from resourced.service import DaemonService
 from resourced.sources import sources_of, switched_off
 
 _STATUS_SECONDS = 10.0
+_SETTLE_SECONDS = 30.0
 _JUDGED = "policy"
 
 
@@ -168,9 +170,6 @@ class Daemon:
 
     def _ready(self) -> None:
         settle()
-        config = self._loaded.config
-        if config.daemon.memory_lock:
-            lock_memory()
         seconds = round(time.monotonic() - self._began, 3)
         self._report("daemon_ready", {"seconds": seconds, "listeners": ", ".join(self._listeners)})
         self._notifier.ready(self._keeper.summary())
@@ -265,10 +264,16 @@ class _Keeper:
         self._saved = ""
         self._told_seconds = 0.0
         self._lock = threading.Lock()
+        self._settle_seconds: float | None = None
 
     def on_state(self, state: State) -> None:
         """Called from the manager's thread after each tick."""
         now = state.snapshot.monotonic_seconds
+        if self._settle_seconds is None:
+            self._settle_seconds = now + _SETTLE_SECONDS
+        elif now >= self._settle_seconds:
+            self._settle_seconds = math.inf
+            settle()  # the first writing of the history has imported what packs it
         fresh = any(health.usable for health in state.snapshot.collectors.values())
         status = None
         if self._notifier.active and now - self._told_seconds >= _STATUS_SECONDS:

@@ -1,16 +1,17 @@
 """The daemon's own process: its limits, what it costs, and how little of it must stay in memory."""
 
-import contextlib
 import ctypes
 import gc
-import os
+import re
 import resource
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _SPARE_DESCRIPTORS = 4096
 """Descriptors for connections, the store and cgroup files, beside those of processes."""
-_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
+_MADV_DONTNEED = 4
+_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \d+ *(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +51,44 @@ def raise_descriptor_limit(wanted: int) -> int:
     return soft
 
 
-def settle() -> None:
-    """Give back what only the start needed, and take what stays out of the garbage collector's sight."""
+def settle() -> int:
+    """Give back what only the start needed; return the bytes of library code that are no longer mapped.
+
+    Garbage is collected once and what stays is taken out of the collector's sight. Freed heap goes back to the kernel.
+    So do pages of program files that were mapped by being read once, at import: the few that are used again come back
+    from the page cache with a minor fault each.
+    """
     gc.collect()
     gc.freeze()
-    with contextlib.suppress(OSError, AttributeError):  # not glibc
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def lock_memory() -> bool:
-    """Keep this process's memory out of swap, page by page as it is used (mlockall); return whether it was allowed."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    if soft != resource.RLIM_INFINITY and os.geteuid() != 0:
-        return False  # a lock within a limit makes allocations fail later
     try:
-        failed: int = ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT)
-    except (OSError, AttributeError):
-        return False
-    return not failed
+        libc = ctypes.CDLL(None)
+        libc.malloc_trim(0)
+        return sum(
+            end - start
+            for start, end in _clean_file_mappings(
+                Path("/proc/self/smaps").read_text(encoding="ascii", errors="replace")
+            )
+            if libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED) == 0
+        )
+    except (OSError, AttributeError):  # no smaps, or not glibc
+        return 0
+
+
+def _clean_file_mappings(smaps: str) -> Iterator[tuple[int, int]]:
+    """Yield the address ranges of mapped files that can't be written to and hold no page of our own.
+
+    What the dynamic linker has changed (relocations) is our own and must not be given back: the file does not have it.
+    """
+    start = end = 0
+    wanted = False
+    for line in smaps.splitlines():
+        if found := _MAPPING.match(line):
+            start, end = int(found[1], 16), int(found[2], 16)
+            wanted = "w" not in found[3] and found[3].endswith("p") and found[4].startswith("/")
+        elif wanted and line.startswith("Anonymous:"):
+            if line.split()[1] == "0":
+                yield start, end
+            wanted = False
 
 
 def _resident_bytes() -> int | None:

@@ -66,11 +66,12 @@ class Watch:
         self.now = 100.0
 
     def tick(self, count: int = 1) -> Cgroups:
-        for _ in range(count):
-            self.now += 2.0
-            taken = Taken(self.collector.collect(), self.now, 0.0, 0.0)
-            section = derive_cgroups(self.before, taken, None)
-            self.before = taken
+        for _ in range(count - 1):
+            self.tick()
+        self.now += 2.0
+        taken = Taken(self.collector.collect(), self.now, 0.0, 0.0)
+        section = derive_cgroups(self.before, taken, None)
+        self.before = taken
         return section
 
 

@@ -82,6 +82,8 @@ class Daemon:
         self._ending = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._reason = "asked to"
+        self._service: DaemonService | None = None
+        self._early: list[tuple[str, Mapping[str, Any]]] = []
         config = loaded.config
         journal.report("daemon_started", {"version": __version__, "configuration": self._told_files()})
         for warning in loaded.warnings:
@@ -107,8 +109,11 @@ class Daemon:
             report=self._report,
             judged=self._judged_before(),
         )
-        self._service = DaemonService(self._manager, self._history, reload=self.reload, describe=self._describe)
-        self._app = create_app(self._service, api_settings(config))
+        service = DaemonService(self._manager, self._history, reload=self.reload, describe=self._describe)
+        for event, fields in self._early:
+            service.keep(event, fields)
+        self._service = service
+        self._app = create_app(service, api_settings(config))
         self._server = ApiServer(self._app, self._sockets, self._listen)
         self._keeper = _Keeper(self._manager, self._history, self._notifier, config)
 
@@ -198,15 +203,16 @@ class Daemon:
         self._ending.set()
 
     def _log_level(self, level: str | None) -> None:
-        self._service.set_log_level(level or self._loaded.config.log.level)
+        if self._service is not None:
+            self._service.set_log_level(level or self._loaded.config.log.level)
 
     def _report(self, event: str, fields: Mapping[str, Any]) -> None:
-        """Log an event; once the service is there, warnings are kept in the history too."""
-        service = getattr(self, "_service", None)
-        if service is None:
+        """Log an event; warnings are kept in the history too."""
+        if self._service is None:
             journal.report(event, fields)
+            self._early.append((event, fields))
         else:
-            service.report(event, fields)
+            self._service.report(event, fields)
 
     def _judged_before(self) -> JudgeState | None:
         text = self._history.load_state(_JUDGED)

@@ -158,6 +158,10 @@ class DaemonService:
     def report(self, event: str, fields: Mapping[str, Any]) -> None:
         """Log an event; what is a warning or graver is kept in the history too, and told to those who follow."""
         journal.report(event, fields)
+        self.keep(event, fields)
+
+    def keep(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Keep an event that was logged, if it is a warning or graver, and tell it to those who follow."""
         known = EVENTS.get(event)
         if known is None or known.priority > Priority.WARNING or event == "decision":
             return

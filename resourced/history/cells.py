@@ -93,7 +93,8 @@ def encode_cells(cells: Cells) -> bytes:
     if not cells.count.any():
         return b""
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = cells.mean.astype(np.float32).astype(np.float64)
+        short = cells.mean.astype(np.float32).astype(np.float64)
+    mean = np.where(np.isfinite(short), short, cells.mean)
     mean = np.where(cells.minimum == cells.maximum, cells.minimum, np.clip(mean, cells.minimum, cells.maximum))
     columns = (cells.minimum, cells.maximum, mean, cells.last, cells.count)
     bodies: list[bytes] = []

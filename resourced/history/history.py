@@ -1,38 +1,33 @@
 """The history: takes samples and records at once, writes them later, and answers questions about both."""
 
-import pwd
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from resourced.clock import Clock
-from resourced.decision import Decision, LoggedEvent, Outcome
-from resourced.errors import HistoryCorrupt, HistoryError, QueryError
+from resourced.decision import Decision, LoggedEvent
+from resourced.errors import HistoryCorrupt, HistoryError
 from resourced.history.backlog import Backlog
 from resourced.history.batch import Tick, floats
+from resourced.history.columns import Piece
+from resourced.history.exchange import write_recording
 from resourced.history.keeper import Keeper
 from resourced.history.layout import Layout
-from resourced.history.moment import find_moment
-from resourced.history.query import Question, answer, ask
+from resourced.history.questions import Questions, R, T
 from resourced.history.reader import Session
 from resourced.history.records import Item
-from resourced.history.search import Wanted, find_decision, find_decisions, find_events, find_outcomes
 from resourced.history.settings import HistorySettings
 from resourced.history.stats import HistoryStats
 from resourced.history.survey import survey
-from resourced.history.table import Table
-from resourced.history.top import KINDS, Top, find_top, rank_table
 from resourced.history.tops import take_tops
 from resourced.history.window import Window
 from resourced.history.worker import Worker
-from resourced.metrics import CATALOGUE, Kind, parse_selector
 from resourced.series import Extractor, Series
 from resourced.snapshot import Snapshot
 
 
-class History:
+class History(Questions):
     """Remembers samples, decisions, outcomes and events.
 
     `append`, `record` and `save_state` only touch memory and may be called from any thread; a thread of its own does
@@ -169,173 +164,50 @@ class History:
         found = self._backlog.state(name)
         if found is not None:
             return found
-        with self._session() as session:
-            rows = session.rows("SELECT data FROM state WHERE name = ?", (name,)) if session else []
+        statement = "SELECT data FROM state WHERE name = ?"
+        rows = self._ask(lambda session: session.rows(statement, (name,)) if session else [])
         return str(rows[0][0]) if rows else None
 
-    @contextmanager
-    def _session(self) -> Iterator[Session | None]:
-        """Give a session on the store, or None if there is no store now."""
+    def _ask(self, work: Callable[[Session | None], T]) -> T:
         readers = self._keeper.readers
-        if readers is None:
-            yield None
-            return
-        with readers.session() as session:
-            yield session
-
-    def _ask(self, work: Callable[[Session | None], Any]) -> Any:
-        """Do some work on the store; on memory alone if the store can't be read."""
         try:
-            with self._session() as session:
-                return work(session)
+            if readers is not None:
+                with readers.session() as session:
+                    return work(session)
         except HistoryCorrupt as error:
-            self._keeper.damaged(error)
+            self._keeper.damaged(error, readers)
         except HistoryError:
-            pass
+            pass  # the keeper reports it when it writes next; until then memory answers
         return work(None)
 
-    def query(
-        self,
-        metrics: Sequence[str],
-        *,
-        start: float,
-        end: float,
-        step: float | None = None,
-        points: int | None = None,
-        aggregate: str = "mean",
-    ) -> Table:
-        """Return values over time.
+    def _pieces(self) -> Sequence[Piece]:
+        return self._window.view()
 
-        Args:
-            metrics: Series: names or short names of the catalogue, with patterns for name and labels.
-            start: First moment, seconds since the epoch.
-            end: Last moment.
-            step: Seconds of a cell. Cells begin at multiples of it, and those at both ends are whole.
-            points: Most cells instead of a step; it is then round, and single ticks are given where they are as coarse.
-            aggregate: What becomes of the values of one cell: mean, min, max, last, count, sum, rate (change a second;
-                a counter's reset is left out), or a percentile such as p99. Without cells, rate and what the tiers
-                hold of old ticks.
-
-        Raises:
-            QueryError: The question is malformed, or asks for too much at once.
-        """
-        question = ask(metrics, start, end, step, points, aggregate)
-        return self._answer(question)
-
-    def _answer(self, question: Question) -> Table:
-        pieces = self._window.view()
-        found: Table = self._ask(lambda session: answer(question, pieces, session))
-        return found
-
-    def at(self, time: float) -> dict[str, Any]:
-        """Return a past moment as a whole, as the JSON of a snapshot; what was not recorded is null.
-
-        Raises:
-            QueryError: Nothing was recorded around this time.
-        """
-        pieces = self._window.view()
-        found: dict[str, Any] = self._ask(lambda session: find_moment(pieces, session, time))
-        return found
-
-    def top(
-        self,
-        of: str,
-        *,
-        by: str,
-        start: float,
-        end: float,
-        order: str = "peak",
-        limit: int = 10,
-    ) -> Top:
-        """Return who used most over a time.
-
-        Args:
-            of: unit, slice, cgroup, process, command or user; or a label of the series in `by`.
-            by: cpu, memory, swap, io or gpu_memory; with a label, series of the catalogue that have it.
-            start: First moment, seconds since the epoch.
-            end: Last moment.
-            order: peak, mean or last.
-            limit: Most entries.
-
-        Raises:
-            QueryError: There is no such thing; the text says what there is.
-        """
-        pieces = self._window.view()
-        if of in KINDS:
-            found: Top = self._ask(
-                lambda session: find_top(pieces, session, of, by=by, start=start, end=end, order=order, limit=limit)
-            )
-            return found
-        metric = CATALOGUE.get(parse_selector(by).name)
-        if metric is None or of not in metric.label_names:
-            raise QueryError("of", f"{by} has no label {of!r}; without a series there are {', '.join(KINDS)}")
-        counter = metric.kind is Kind.COUNTER
-        table = self.query([by], start=start, end=end, points=500, aggregate="rate" if counter else "max")
-        unit = f"{metric.unit}/s" if counter else metric.unit
-        return rank_table(table, of, by=str(parse_selector(by)), unit=unit, order=order, limit=limit)
-
-    def decisions(
-        self,
-        since: float | None = None,
-        until: float | None = None,
-        rule: str | None = None,
-        unit: str | None = None,
-        user: str | None = None,
-        limit: int = 100,
-    ) -> list[Decision]:
-        """Return recorded decisions, newest first.
-
-        Args:
-            since: Only those at or after this time.
-            until: Only those at or before this time.
-            rule: Only those of one rule.
-            unit: Only those whose target belongs to one unit.
-            user: Only those whose target belongs to one user, by id or name.
-            limit: Most of them.
-        """
-        kept = self._backlog.kept(Decision)
-        found: list[Decision] = self._ask(
-            lambda session: find_decisions(session, kept, Wanted(since, until, rule, unit, user, _uid(user)), limit)
-        )
-        return found
-
-    def decision(self, id: str) -> Decision | None:  # noqa: A002 - the field's own name
-        """Return one decision, or None if it isn't recorded."""
-        kept = self._backlog.kept(Decision)
-        found: Decision | None = self._ask(lambda session: find_decision(session, kept, id))
-        return found
-
-    def outcomes(self, decision_id: str) -> list[Outcome]:
-        """Return what was done about a decision, oldest first."""
-        kept = self._backlog.kept(Outcome)
-        found: list[Outcome] = self._ask(lambda session: find_outcomes(session, kept, decision_id))
-        return found
-
-    def events(self, since: float | None = None, until: float | None = None, limit: int = 100) -> list[LoggedEvent]:
-        """Return recorded events, newest first."""
-        kept = self._backlog.kept(LoggedEvent)
-        found: list[LoggedEvent] = self._ask(
-            lambda session: find_events(session, kept, since=since, until=until, limit=limit)
-        )
-        return found
+    def _kept(self, kind: type[R]) -> Sequence[tuple[int, R]]:
+        return self._backlog.kept(kind)
 
     def stats(self) -> HistoryStats:
         """Return what the history holds and costs."""
         window, keeper = self._window, self._keeper
-        found: HistoryStats = self._ask(
+        return self._ask(
             lambda session: survey(
                 session, self._directory, window, self._settings, problem=keeper.problem, series=len(self._layout)
             )
         )
-        return found
 
+    def export(self, path: Path, since: float, until: float) -> None:
+        """Write a recording of some time to a new file: whole hours, the decisions and events, and who used most.
 
-def _uid(user: str | None) -> int | None:
-    if user is None:
-        return None
-    if user.isdecimal():
-        return int(user)
-    try:
-        return pwd.getpwnam(user).pw_uid
-    except KeyError:
-        return None
+        It holds names of programs, units and users, but neither command lines nor environments.
+
+        Args:
+            path: The file, which must not exist.
+            since: First moment, seconds since the epoch.
+            until: Last moment.
+
+        Raises:
+            HistoryError: It can't be written.
+        """
+        self._keeper.flush(final=True)
+        pieces = self._window.view()
+        self._ask(lambda session: write_recording(path, pieces, session, since, until))

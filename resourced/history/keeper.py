@@ -199,10 +199,15 @@ class Keeper:
             self._window.packed(store.packed)  # a transaction may have been done though it seemed to fail
         return store
 
-    def damaged(self, error: HistoryCorrupt) -> None:
-        """Learn from a reader that the store is damaged: it is set aside and a new one is begun."""
+    def damaged(self, error: HistoryCorrupt, readers: Readers | None) -> None:
+        """Learn that the store is damaged: it is set aside and a new one is begun.
+
+        Args:
+            error: What was found.
+            readers: Those that found it; if there are others by now, the store has been replaced already.
+        """
         with self._lock:
-            if self._store is not None:
+            if readers is not None and self.readers is readers:
                 self._failed(error)
 
     def _failed(self, error: HistoryError) -> None:

@@ -141,6 +141,12 @@ class Session:
         )
         return [StoredBlock(self, *row) for row in rows]
 
+    def block(self, number: int) -> StoredBlock | None:
+        """Return the block with a number, or None if it has gone."""
+        columns = "id, tier, first, last, start, end, count, boot"
+        rows = self.rows(f"SELECT {columns} FROM block WHERE id = ?", (number,))  # noqa: S608 - a constant
+        return StoredBlock(self, *rows[0]) if rows else None
+
     def all_blocks(self, tier: int) -> list[StoredBlock]:
         """Return all blocks of a tier, in the order in which they were recorded."""
         return self.blocks(tier, -math.inf, math.inf)

@@ -14,6 +14,7 @@ import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from resourced.errors import HistoryCorrupt, HistoryError
 from resourced.history.batch import Batch
@@ -23,6 +24,7 @@ from resourced.history.numbering import Numbering
 from resourced.history.records import Entry, write_entry
 from resourced.history.schema import APPLICATION_ID, PAGE_BYTES, VERSION, migrate
 from resourced.history.slots import Record, from_slots, to_slots
+from resourced.series import Series
 
 FILE_NAME = "history.db"
 _CHECKPOINT_PAGES = 4096
@@ -56,7 +58,7 @@ class Store:
     """The writing side of a store. Used by one thread at a time.
 
     Args:
-        directory: The state directory; made if it doesn't exist.
+        directory: The directory; made if it doesn't exist.
 
     Attributes:
         identity: Of the store; another file has another.
@@ -254,6 +256,10 @@ class Store:
         )
         return number
 
+    def number_of(self, series: Series, seen: float) -> int:
+        """Return the number of a series, which it is given now if it has none; within a transaction."""
+        return self._numbering.of_series(series, seen)
+
     def tidy(self, now: float) -> None:
         """Forget layouts of which no recent batch is left, and series that nothing tells of any more.
 
@@ -306,6 +312,26 @@ def _connected(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def check_file(path: Path) -> None:
+    """Check that a file is a store that this release can read.
+
+    Raises:
+        HistoryCorrupt: It is not.
+        HistoryError: It can't be read.
+    """
+    with translated():
+        if not path.is_file():
+            raise HistoryError(f"there is no file {path}")
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+        try:
+            _check(connection)
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+        finally:
+            connection.close()
+    if version < VERSION:
+        raise HistoryError(f"{path} has schema {version}; start the daemon on a copy of it to bring it to {VERSION}")
 
 
 def _check(connection: sqlite3.Connection) -> None:

@@ -35,7 +35,7 @@ format: $(VENV)/.lint ## Put the sources into shape
 	$(BIN)/ruff format
 
 bench: $(VENV)/.test ## Run the benchmarks; minutes, on a machine that does nothing else
-	$(BIN)/python -m pytest -m bench -s --timeout=0 -o 'python_files=bench_*.py test_*.py' tests/bench $(ARGS)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 pins: $(VENV)/.pins ## Renew the pinned versions in packaging/ from the ranges in pyproject.toml
 	$(BIN)/python packaging/pins.py

@@ -11,7 +11,8 @@ DOCUMENT = Path(__file__).parent.parent.parent / "docs/benchmarks.md"
 _HEAD = """# Benchmarks
 
 What was measured, by whom it can be measured again, and on what. Each section is from one run, written by the command
-that it names. The machines are small and shared: compare the rows of a table with each other, not with another machine's.
+that it names. The machines are small and shared: compare the rows of a table with each other, not with those of
+another machine.
 """
 
 

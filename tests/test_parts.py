@@ -1,0 +1,64 @@
+"""From the configuration to the settings of the rooms."""
+
+from pathlib import Path
+
+import pytest
+
+from resourced.configfiles import load
+from resourced.errors import ConfigError
+from resourced.parts import (
+    access_settings,
+    api_settings,
+    changed_keys,
+    history_settings,
+    listen_settings,
+    log_settings,
+    needs_restart,
+    rules_of,
+)
+
+
+def test_each_room_gets_what_was_said() -> None:
+    options = [
+        "history.max_size=64MiB",
+        "history.retention.raw=3d",
+        "sampling.interval=20s",
+        "log.level=debug",
+        "api.cache_time=3s",
+        "api.max_connections=7",
+        "api.port=9",
+        "api.socket=/x/y.sock",
+        "api.keep_alive=9s",
+    ]
+    config = load([], environ={}, options=options).config
+    history = history_settings(config)
+    assert (history.max_bytes, history.raw_seconds, history.flush_seconds) == (64 * 1024**2, 3 * 86400.0, 20.0)
+    assert log_settings(config).level == "debug"
+    assert api_settings(config).resources.cache_seconds == 3.0
+    listen = listen_settings(config, {}, 1000)
+    assert (listen.port, listen.socket, listen.keep_alive_seconds) == (9, Path("/x/y.sock"), 9)
+    assert listen.limits.connections == 7
+    assert listen.socket_group is None
+    assert listen_settings(load([], environ={}, options=["api.tcp=false"]).config, {}, 1000).port is None
+
+
+def test_rules_of_the_shipped_profile_observe() -> None:
+    rules = rules_of(load([], environ={}).config)
+    assert {rule.name for rule in rules} >= {"memory-critical", "memory-low", "disk-full"}
+    assert {rule.mode.value for rule in rules} == {"observe"}
+
+
+def test_a_file_of_tokens_that_is_missing_is_an_error() -> None:
+    config = load([], environ={}, options=["api.tokens_file=/no/such/tokens"]).config
+    with pytest.raises(ConfigError, match="/no/such/tokens"):
+        access_settings(config)
+
+
+def test_what_changed_is_named_and_what_waits_for_a_restart() -> None:
+    before = load([], environ={}).config
+    rule = ["rule.memory-low.below=13%", "api.port=1", "log.level=debug", "collectors.gpus.enabled=false"]
+    after = load([], environ={}, options=rule).config
+    keys = changed_keys(before, after)
+    assert keys == ("api.port", "collectors.gpus.enabled", "log.level", "rule.memory-low")
+    assert needs_restart(keys) == ("api.port",)
+    assert changed_keys(before, before) == ()

@@ -1,0 +1,43 @@
+"""Who resourced is, and what owners of cgroups asked for."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from resourced.collectors.base import Roots
+from resourced.surroundings import read_myself, read_preferences
+
+
+def test_the_process_knows_itself_and_its_ancestors() -> None:
+    myself = read_myself(Roots())
+    assert myself.pid == os.getpid()
+    assert os.getppid() in myself.ancestors
+    assert myself.pid not in myself.ancestors
+
+
+def test_the_way_up_ends_at_the_first_process_and_at_a_loop(tmp_path: Path) -> None:
+    pid = os.getpid()
+    for child, parent in ((pid, 50), (50, 60), (60, 50)):
+        (tmp_path / str(child)).mkdir()
+        (tmp_path / str(child) / "stat").write_text(f"{child} (a) b) S {parent} 1 1\n")
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/cgroup").write_text("3:cpu:/x\n0::/system.slice/resourced.service\n")
+    myself = read_myself(Roots(proc=tmp_path))
+    assert myself.ancestors == {50, 60}
+    assert myself.cgroup == "/system.slice/resourced.service"
+
+
+def test_wishes_of_owners_are_read_from_extended_attributes(tmp_path: Path) -> None:
+    for name in ("a.service", "b.service", "c.service"):
+        (tmp_path / name).mkdir()
+    try:
+        os.setxattr(tmp_path / "a.service", "user.oomd_omit", b"1")
+        os.setxattr(tmp_path / "b.service", "user.oomd_avoid", b"1")
+        os.setxattr(tmp_path / "c.service", "user.oomd_avoid", b"0")
+    except OSError as error:
+        pytest.skip(f"this file system takes no extended attributes: {error}")
+    found = read_preferences(Roots(cgroup=tmp_path), ["/", "/a.service", "/b.service", "/c.service", "/gone.service"])
+    assert {path: each.kind for path, each in found.items()} == {"/a.service": "omit", "/b.service": "avoid"}
+    assert found["/a.service"].owner_uid == os.getuid()
+    assert found["/a.service"].ancestor_uid == tmp_path.stat().st_uid

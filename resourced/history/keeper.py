@@ -100,7 +100,10 @@ class Keeper:
             if store is None:
                 self._trim()
                 return False
-            batches = self._window.close()  # opening the store may have numbered them anew
+            batches = (
+                self._window.close()
+            )  # a store that was opened just now may number them anew, and want all records
+            entries = self._backlog.waiting(self._clock.monotonic(), all_states=final)
             try:
                 store.write(batches, entries)
             except HistoryError as error:

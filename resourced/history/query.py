@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 AGGREGATES = ("mean", "min", "max", "last", "count", "sum", "rate")
 """Beside these, p0 to p100: the value below which so many hundredths of the values are."""
 
-MOST_VALUES = 20_000_000
+MOST_VALUES = 2_000_000
+"""Most values of one answer: as lists of floats they take some 60 MB."""
+
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)")
 
 

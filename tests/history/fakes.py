@@ -92,7 +92,8 @@ class Kit:
     def fill(self, seconds: int, *, flush_every: int = 10, maintain_every: int = 300) -> None:
         """Append as many samples, one a second: the number of the sample, flushed and packed as they would be live."""
         for n in range(1, seconds + 1):
-            self.add([float(self.sequence), self.sequence * 10.0, self.sequence * 100.0, None])
+            number = self.sequence + 1
+            self.add([float(number), number * 10.0, number * 100.0, None])
             if n % flush_every == 0:
                 self.history.flush()
             if n % maintain_every == 0:
@@ -104,8 +105,11 @@ class Kit:
         return [event for event, _ in self.reports]
 
     def values(self, series: Series = AVAILABLE, **question: Any) -> dict[float, float]:
-        """Return the known values of one series by time, over all time unless said otherwise."""
-        asked = {"start": 0.0, "end": 4e9} | question
+        """Return the known values of one series by time, over all time, or some days, unless said otherwise."""
+        around = (
+            {"start": START - 2 * 86400, "end": START + 5 * 86400} if "step" in question else {"start": 0.0, "end": 4e9}
+        )
+        asked = around | question
         table = self.history.query([str(series)], **asked)
         column = table.series.get(series, [])
         return {time: value for time, value in zip(table.times, column, strict=bool(column)) if value is not None}

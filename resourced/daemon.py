@@ -19,6 +19,7 @@ from resourced.api import ApiServer, create_app, make_sockets
 from resourced.clock import SystemClock
 from resourced.config import ResourceConfig, state_directory
 from resourced.configfiles import Loaded
+from resourced.decision import Phase
 from resourced.errors import ConfigError
 from resourced.history import History
 from resourced.journal import Notifier
@@ -307,7 +308,8 @@ class _Keeper:
         if state is None:
             return "starting"
         verdict = state.verdict
-        firing = [each.rule for each in verdict.rules if each.phase.value in ("firing", "clearing")] if verdict else []
+        rules = () if verdict is None else verdict.rules
+        firing = [each.rule for each in rules if each.phase in (Phase.FIRING, Phase.CLEARING)]
         shown = f"rules that fire: {', '.join(firing)}" if firing else "no rule fires"
         return f"sample {state.snapshot.sequence}, {shown}"
 

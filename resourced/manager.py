@@ -144,7 +144,8 @@ class ResourceManager:
         state = self._state
         if state is None or not self.running:
             state = self.tick()
-        return state.verdict or _unknown(state.snapshot)
+        verdict = state.verdict
+        return _unknown(state.snapshot) if verdict is None else verdict
 
     async def ashould_prune(self) -> Verdict:
         """Like `should_prune`, without blocking the event loop."""

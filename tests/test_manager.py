@@ -270,5 +270,7 @@ def test_the_default_policy_judges_this_machine_and_only_observes() -> None:
         verdict = manager.should_prune()
         assert verdict.sequence == 1
         assert not verdict.decisions, "one sample is no period"
+        assert {each.rule for each in verdict.rules} >= {"memory-critical", "memory-low"}
+        assert verdict.reasons == ()
     finally:
         manager.monitor.close(10.0)

@@ -1,7 +1,7 @@
 """Pin what pyproject.toml allows, with hashes, for the oldest Python that is supported.
 
-Run by `make pins`. Four files, so that a machine that only runs the daemon gets no test tools; each later file keeps the
-versions of the earlier ones. Lines that would name a registry or a path are left out.
+Run by `make pins`. Four files, so that a machine that only runs the daemon gets no test tools; each later file keeps
+the versions of the earlier ones. Lines that would name a registry or a path are left out.
 """
 
 import subprocess

@@ -102,8 +102,7 @@ def main() -> None:
     body += (
         f"\n\n`wrk -t1 -c8`, medians of {chosen.rounds} alternating rounds of {chosen.seconds} s; all programs run on"
         f" the same machine. Against the bare Starlette answer: {ratio:.2f}. Largest delay of a sample right after a"
-        f" round: {1000 * max(lags):.1f} ms. The row 304 asks with the tag of the last answer, so it holds some full answers"
-        " where a new sample came."
+        f" round: {1000 * max(lags):.1f} ms. The row 304 asks with the tag of the last answer, so some are full."
     )
     for line in absent:
         body += f"\n\nNot measured: {line}."

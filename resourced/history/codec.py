@@ -28,15 +28,15 @@ _MOST_STEPS = 256
 
 
 def encode_column(values: "Floats") -> bytes:
-    """Return a column's bytes; empty if it holds nothing but gaps."""
+    """Return a column's bytes; empty if it holds nothing, or nothing but gaps."""
     import numpy as np  # noqa: PLC0415 - see the module
 
     gaps = values.view(np.int64) == _GAP_BITS
+    if gaps.all():
+        return b""
     if not gaps.any():
         kind, body = _encode_known(np.ascontiguousarray(values))
         return bytes((kind,)) + body
-    if gaps.all():
-        return b""
     kind, body = _encode_known(values[~gaps])
     bitmap = zlib.compress(np.packbits(gaps).tobytes(), 9)
     return bytes((kind | _GAPS,)) + _LENGTH.pack(len(bitmap)) + bitmap + body

@@ -33,7 +33,7 @@ def find_moment(pieces: Sequence[Piece], session: Session | None, time: float) -
     tree: Tree = {}
     for series in holder.names():
         cells = source.cells(series)
-        column = cells.mean if cells is not None else source.column(series)
+        column = source.column(series) if cells is None else cells.mean
         value = float("nan") if column is None else float(column[position])
         if value == value:  # noqa: PLR0124 - only NaN differs from itself
             put(tree, series, value)

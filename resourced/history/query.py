@@ -135,8 +135,7 @@ def _on_grid(question: Question, grid: Grid, sources: Sequence[Source], names: S
             continue
         times = whole[chosen]
         for series in names:
-            cells = source.cells(series) if source.tier else None
-            values = None if source.tier else source.column(series)
+            cells, values = source.cells(series), source.column(series)
             if cells is None and values is None:
                 continue
             if series not in columns:
@@ -168,8 +167,8 @@ def _single(question: Question, sources: Sequence[Source], names: Sequence[Serie
             continue
         times.append(whole[chosen])
         for series in names:
-            cells = source.cells(series) if source.tier else None
-            values = cells.of(question.aggregate) if cells else None if source.tier else source.column(series)
+            cells = source.cells(series)
+            values = source.column(series) if cells is None else cells.of(question.aggregate)
             if values is not None:
                 columns.setdefault(series, []).append((at, at + count, values[chosen]))
         at += count

@@ -46,11 +46,11 @@ class Source:
 
     def column(self, series: Series) -> "Floats | None":
         """Return the values of a series at single ticks; None if it has none here."""
-        return self.holder.column(series)
+        return None if self.tier else self.holder.column(series)
 
     def cells(self, series: Series) -> Cells | None:
         """Return the cells of a series; None if it has none here."""
-        return self.holder.cells(series) if isinstance(self.holder, StoredBlock) else None
+        return self.holder.cells(series) if isinstance(self.holder, StoredBlock) and self.tier else None
 
 
 def in_memory(pieces: Sequence[Piece], session: Session | None) -> list[Piece]:

@@ -33,7 +33,7 @@ def test_a_batch_gives_its_columns() -> None:
 
 
 def test_pieces_join_though_series_come_and_go() -> None:
-    one = make_batch(0, Layout([AVAILABLE, SENT]), "boot", [Tick(n, n, n, floats([1.0, 2.0])) for n in (1.0, 2.0)])
+    one = make_batch(0, Layout([AVAILABLE, SENT]), "boot", [Tick(n, n, 1, floats([1.0, 2.0])) for n in (1.0, 2.0)])
     other = make_batch(1, Layout([RECEIVED, AVAILABLE]), "boot", [Tick(3.0, 3.0, 3, floats([9.0, 5.0]))])
 
     joined = join([join([one]), other])

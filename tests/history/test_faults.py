@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from resourced.history import keeper, store
+from resourced.errors import HistoryError
+from resourced.history import store
 from resourced.history.store import FILE_NAME
 from tests.history.fakes import AVAILABLE, START, Kit, decision
 
@@ -299,7 +300,7 @@ def test_a_store_in_which_a_transaction_was_done_though_it_seemed_to_fail(
 
     def fails(self: store.Store, *arguments: Any) -> None:
         written(self, *arguments)
-        raise keeper.HistoryError("it can't be told")
+        raise HistoryError("it can't be told")
 
     monkeypatch.setattr(store.Store, "write_block", fails)
     kit.history.maintain()

@@ -155,7 +155,7 @@ def test_a_recording_answers_like_the_history_that_it_is_of(tmp_path: Path) -> N
         assert (recording.start, recording.end) == (START + 1, START + 7300)
         for question in ({"points": 100}, {"step": 60.0, "aggregate": "max"}, {}):
             asked = {"start": START, "end": START + 8000} | question
-            assert recording.query(["*"], **asked) == kit.history.query(["*"], **asked)  # type: ignore[arg-type]
+            assert recording.query(["*"], **asked) == kit.history.query(["*"], **asked)
         assert recording.at(START + 3000) == kit.history.at(START + 3000)
         assert recording.decisions() == items[::-1]
         assert [each.result for each in recording.outcomes(items[0].id)] == ["done"]

@@ -5,12 +5,17 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from resourced.errors import QueryError
 from resourced.history.grid import make_grid, step_for, tier_for
+from resourced.series import Series
 from tests.history.fakes import AVAILABLE, LAYOUT, RECEIVED, SENT, START, SWITCHES, Kit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture
@@ -48,8 +53,8 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Kit:
 )
 @pytest.mark.parametrize("stored", [False, True])
 def test_series_are_found_by_name_pattern_and_label(
-    kit: Kit, metrics: list[str], found: list[str], stored: bool
-) -> None:  # noqa: FBT001 - a table
+    kit: Kit, metrics: list[str], found: list[Series], *, stored: bool
+) -> None:
     kit.add(1.0)
     if stored:
         kit.history.flush()
@@ -126,7 +131,7 @@ def test_gaps_stay_gaps(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_rate_leaves_out_resets_and_gaps(kit: Kit, packed: bool) -> None:  # noqa: FBT001 - a table
+def test_a_rate_leaves_out_resets_and_gaps(kit: Kit, *, packed: bool) -> None:
     for value in (100.0, 110.0, 5.0, 15.0, None, 35.0):  # a reset after the second
         kit.add([value] * 4)
     kit.add(1e6, passed=400)
@@ -161,7 +166,7 @@ def test_a_tier_answers_as_the_ticks_would(days: Kit, step: float, aggregate: st
     cells: dict[float, list[float]] = {}
     for time, value in ticks.items():
         cells.setdefault(time // step * step, []).append(value)
-    functions = {
+    functions: dict[str, Callable[[list[float]], float]] = {
         "min": min,
         "max": max,
         "mean": lambda values: sum(values) / len(values),

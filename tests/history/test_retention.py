@@ -1,6 +1,6 @@
 """What goes, and when: by age and by size, the oldest first, and the disk gets its space back."""
 
-import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +70,7 @@ def test_a_store_that_is_too_large_loses_its_oldest_ticks_and_says_so(tmp_path: 
     counted = kit.values(step=3600.0, aggregate="count", start=START, end=kit.clock.now + 1)
     assert sum(counted.values()) == 40 * 1800
     kit.crash()
-    on_disk = sum(os.path.getsize(tmp_path / name) for name in os.listdir(tmp_path) if name.startswith(FILE_NAME))  # noqa: PTH - short
+    on_disk = sum(path.stat().st_size for path in tmp_path.glob(f"{FILE_NAME}*"))
     assert on_disk <= 6_500_000
 
 
@@ -91,7 +91,7 @@ def test_free_pages_go_back_in_bounded_steps(tmp_path: Path) -> None:
 
     assert after < before * 0.7
     assert free[-1] <= 512
-    assert max(earlier - later for earlier, later in zip(free, free[1:], strict=False)) <= 600
+    assert max(earlier - later for earlier, later in pairwise(free)) <= 600
 
 
 def test_ticks_are_rolled_up_before_they_go(tmp_path: Path) -> None:

@@ -1,20 +1,31 @@
 """GPUs by NVML, without waking one that sleeps, and through a driver that is reloaded.
 
+A GPU that can be suspended stays awake as long as NVML is in use. Where all can (laptops; a server's are kept on),
+NVML is shut down when there was no work for a while, and looked at again now and then as long as they stay awake.
+
 https://docs.kernel.org/power/runtime_pm.html, /sys/bus/pci/devices/ADDRESS/power/runtime_status
+https://download.nvidia.com/XFree86/Linux-x86_64/570.86.16/README/dynamicpowermanagement.html
 """
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resourced.collectors.base import Roots, read_text
-from resourced.collectors.nvml import Device, DeviceFaultError, Facts, LibraryFaultError, Nvml, Reading, library_loads
+from resourced.collectors.gpureading import Facts, ProcessSample, Reading
+from resourced.collectors.nvml import Device, DeviceFaultError, LibraryFaultError, Nvml, library_loads
 from resourced.errors import GpuError, Unavailable
 
 _LOOK_SECONDS = 300.0  # between two searches for a library that nothing in /proc, /sys or /dev speaks of
 _FIRST_PAUSE_SECONDS = 1.0
+_LOST_PAUSE_SECONDS = 600.0  # looking for a lost GPU initialises NVML anew for the others too
+_IDLE_SECONDS = 10.0  # without work for so long, a GPU that can sleep is let go
+_REST_SECONDS = 20.0  # then it is left alone; the driver suspends it some six seconds after the last user has left
+_ASLEEP = ("suspended", "suspending")
+_RTD3 = re.compile(r"^Runtime D3 status:\s*(Disabled|Not supported)", re.MULTILINE)
 _HOST_PID_NAMESPACE = "pid:[4026531836]"  # PROC_PID_INIT_INO
 
 
@@ -80,11 +91,16 @@ class GpusCollector:
         self._fault: GpuError | Unavailable | None = None
         self._library: tuple[bool, float, bool] | None = None
         self._turn = 0
+        self._missing: set[int] = set()
+        self._idle_since: float | None = None
+        self._rest_until = 0.0
 
     def collect(self) -> GpusSample:
         asleep = set() if self._wake else self._asleep()
         if asleep and asleep >= self._addresses():
             return self._all_asleep()
+        if self._nvml is None and self._monotonic() < self._rest_until:
+            return self._at_rest(asleep)
         for again in (True, False):
             self._open()
             try:
@@ -96,6 +112,7 @@ class GpusCollector:
             else:
                 if not self._lost:
                     self._pause = 0.0
+                self._rest_if_idle(sample)
                 return sample
         raise AssertionError  # pragma: no cover - the loop returns or raises
 
@@ -110,13 +127,13 @@ class GpusCollector:
         if self._nvml is not None and not (self._lost and now >= self._due):
             return
         if self._fault is not None and now < self._due:
-            raise self._fault
+            raise self._fault.with_traceback(None)
         self._look(now)
         self.close()
         try:
             self._nvml = Nvml()
             self._devices = self._nvml.devices()
-        except LibraryFaultError as fault:
+        except GpuError as fault:
             self.close()
             raise self._failed(fault) from fault
         self._fault = None
@@ -126,7 +143,7 @@ class GpusCollector:
         self._lost = {uuid: self._lost.get(uuid, "NVML does not list it any more") for uuid in gone}
         self._known = dict(sorted((gone | found).items(), key=lambda item: item[1].index))
         if self._lost:
-            self._wait()
+            self._wait(_LOST_PAUSE_SECONDS)
         if not self._known:
             self.close()
             self._fault, self._due = Unavailable("NVML knows no GPU"), now + self._retry_seconds
@@ -145,41 +162,45 @@ class GpusCollector:
             driver = "is loaded" if signs else "is not loaded either"
             raise Unavailable(f"NVML's library libnvidia-ml.so.1 can't be loaded; the NVIDIA driver {driver}")
 
-    def _failed(self, fault: LibraryFaultError) -> GpuError | Unavailable:
+    def _failed(self, fault: GpuError) -> GpuError | Unavailable:
         """Return what to raise now and until the next attempt."""
-        self._wait()
-        self._fault = Unavailable(str(fault)) if fault.missing and not self._known else GpuError(str(fault))
+        self._wait(self._retry_seconds)
+        missing = isinstance(fault, LibraryFaultError) and fault.missing and not self._known
+        self._fault = Unavailable(str(fault)) if missing else GpuError(str(fault))
         return self._fault
 
-    def _wait(self) -> None:
-        self._pause = min(max(_FIRST_PAUSE_SECONDS, 2 * self._pause), self._retry_seconds)
+    def _wait(self, longest_seconds: float) -> None:
+        self._pause = min(max(_FIRST_PAUSE_SECONDS, 2 * self._pause), longest_seconds)
         self._due = self._monotonic() + self._pause
 
     def _read(self, asleep: set[str]) -> dict[str, GpuSample]:
         read: dict[str, GpuSample] = {}
         self._turn += 1
-        host = self._sees_the_host()
         for position, device in enumerate(self._devices):
             facts = device.facts
             if facts.pci_address in asleep:
                 read[facts.uuid] = _sleeping(facts)
             elif facts.uuid not in self._lost:
-                measured = self._turn % len(self._devices) == position % len(self._devices)
+                measured = self._turn % len(self._devices) == position
                 try:
                     reading = device.read(pcie=measured, processes=self._read_processes)
                 except DeviceFaultError as fault:
                     self._lost[facts.uuid] = str(fault)
-                    self._wait()
+                    self._wait(_LOST_PAUSE_SECONDS)
                 else:
-                    alive = {each.pid: self._alive(each.pid) if host else None for each in reading.processes or ()}
-                    read[facts.uuid] = GpuSample(facts, "active", None, reading, alive)
+                    read[facts.uuid] = GpuSample(facts, "active", None, reading, {})
         for uuid, reason in self._lost.items():
             read[uuid] = GpuSample(self._known[uuid], "lost", reason, None, {})
-        return {uuid: read[uuid] for uuid in self._known}
+        alive = self._alive({each.pid for sample in read.values() for each in _processes(sample)})
+        return {
+            uuid: replace(sample, alive={each.pid: alive[each.pid] for each in _processes(sample)})
+            for uuid, sample in ((uuid, read[uuid]) for uuid in self._known)
+        }
 
     def _all_asleep(self) -> GpusSample:
         self.close()  # an open NVML wakes the device again and again
-        self._fault = None
+        self._fault = self._idle_since = None
+        self._rest_until = 0.0
         if not self._known:
             raise Unavailable("every NVIDIA GPU is asleep, and none is woken to be asked for its name")
         return GpusSample(self._version, {uuid: _sleeping(facts) for uuid, facts in self._known.items()})
@@ -196,10 +217,48 @@ class GpusCollector:
 
     def _asleep(self) -> set[str]:
         devices = self._roots.sys / "bus/pci/devices"
-        return {a for a in self._addresses() if read_text(devices / a / "power/runtime_status") == "suspended"}
+        return {a for a in self._addresses() if read_text(devices / a / "power/runtime_status") in _ASLEEP}
 
     def _plugged(self, facts: Facts) -> bool:
         return bool(facts.pci_address) and (self._roots.sys / "bus/pci/devices" / str(facts.pci_address)).exists()
+
+    def _rest_if_idle(self, sample: GpusSample) -> None:
+        """Let the GPUs go if none has had work for a while and all of them would then go to sleep."""
+        now = self._monotonic()
+        if self._wake or not all(self._may_sleep(gpu.facts) and _is_idle(gpu) for gpu in sample.devices.values()):
+            self._idle_since = None
+            return
+        if self._idle_since is None:
+            self._idle_since = now
+        if now - self._idle_since >= _IDLE_SECONDS:
+            self.close()
+            self._rest_until = now + _REST_SECONDS
+
+    def _at_rest(self, asleep: set[str]) -> GpusSample:
+        reason = "without work; left alone so that it can go to sleep"
+        rest = {uuid: GpuSample(facts, "idle", reason, None, {}) for uuid, facts in self._known.items()}
+        slept = {u: _sleeping(facts) for u, facts in self._known.items() if facts.pci_address in asleep}
+        return GpusSample(self._version, rest | slept)
+
+    def _may_sleep(self, facts: Facts) -> bool:
+        """Return whether the kernel suspends the GPU when nobody uses it."""
+        address = str(facts.pci_address)
+        if read_text(self._roots.sys / "bus/pci/devices" / address / "power/control") != "auto":
+            return False
+        return not _RTD3.search(read_text(self._roots.proc / "driver/nvidia/gpus" / address / "power") or "")
+
+    def _alive(self, pids: set[int]) -> dict[int, bool | None]:
+        """Return whether each process exists; None where that can't be told.
+
+        One that has just ended may still be in a list that was made before, so only one that is missing for the second
+        time is taken for gone.
+        """
+        if not pids or not self._sees_the_host():
+            self._missing = set()
+            return dict.fromkeys(pids)
+        missing = {pid for pid in pids if not self._exists(pid)}
+        gone, self._missing = missing & self._missing, missing
+        return {pid: pid not in missing or (False if pid in gone else None) for pid in pids}
 
     def _sees_the_host(self) -> bool:
         """Return whether /proc shows all processes of the host, whose pids NVML gives: no container, no hidepid."""
@@ -207,10 +266,21 @@ class GpusCollector:
             namespace = str((self._roots.proc / "self/ns/pid").readlink())
         except OSError:
             namespace = _HOST_PID_NAMESPACE
-        return namespace == _HOST_PID_NAMESPACE and self._alive(1)
+        return namespace == _HOST_PID_NAMESPACE and self._exists(1)
 
-    def _alive(self, pid: int) -> bool:
+    def _exists(self, pid: int) -> bool:
         return (self._roots.proc / str(pid)).exists()
+
+
+def _processes(sample: GpuSample) -> tuple[ProcessSample, ...]:
+    return (sample.reading.processes if sample.reading else None) or ()
+
+
+def _is_idle(gpu: GpuSample) -> bool:
+    """Return whether a GPU does nothing and nobody computes on it; a desktop's context doesn't hinder its sleep."""
+    if gpu.state != "active" or gpu.reading is None:
+        return gpu.state == "asleep"
+    return gpu.reading.utilization == 0 and not any("compute" in each.kind for each in _processes(gpu))
 
 
 def _sleeping(facts: Facts) -> GpuSample:

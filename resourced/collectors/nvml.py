@@ -10,37 +10,39 @@ import ctypes
 import time
 from _ctypes import dlclose
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
+from resourced.collectors.gpureading import (
+    Facts,
+    MemorySample,
+    MigSample,
+    ProcessSample,
+    Reading,
+    fraction,
+    is_available,
+    latest_use,
+    merge_contexts,
+    pci_address,
+    performance_state,
+    throttle_reasons,
+)
+from resourced.collectors.rarely import Rarely
 from resourced.errors import GpuError
 
 LIBRARY = "libnvidia-ml.so.1"
 """What pynvml loads."""
 
-_UNINITIALIZED, _NO_PERMISSION, _NOT_FOUND, _INSUFFICIENT_SIZE, _DRIVER_NOT_LOADED = 1, 4, 6, 7, 9
-_NOT_SUPPORTED, _FUNCTION_NOT_FOUND, _GPU_IS_LOST, _RESET_REQUIRED, _VERSION_MISMATCH = 3, 13, 15, 16, 18
+_NOT_SUPPORTED, _NO_PERMISSION, _NOT_FOUND, _FUNCTION_NOT_FOUND, _OLD_STRUCTURE = 3, 4, 6, 13, 25
+_UNINITIALIZED, _DRIVER_NOT_LOADED, _LIBRARY_NOT_FOUND, _VERSION_MISMATCH = 1, 9, 12, 18
+_GPU_IS_LOST, _RESET_REQUIRED, _GPU_NOT_FOUND = 15, 16, 28
 _LIBRARY_FAULTS = frozenset({_UNINITIALIZED, _DRIVER_NOT_LOADED, _VERSION_MISMATCH})
-_DEVICE_FAULTS = frozenset({_GPU_IS_LOST, _RESET_REQUIRED, 28})  # 28: GPU_NOT_FOUND
-_LASTING = frozenset({_NOT_SUPPORTED, _NO_PERMISSION, _FUNCTION_NOT_FOUND, 25})  # 25: ARGUMENT_VERSION_MISMATCH
-_SENTINELS = frozenset({2**32 - 1, 2**64 - 1})  # NVML_VALUE_NOT_AVAILABLE
+_DEVICE_FAULTS = frozenset({_GPU_IS_LOST, _RESET_REQUIRED, _GPU_NOT_FOUND})
+_LASTING = frozenset({_NOT_SUPPORTED, _NO_PERMISSION, _FUNCTION_NOT_FOUND, _OLD_STRUCTURE})
 _MEMORY_V2 = 0x02000028
 _REFUSED_SECONDS = 600.0  # a change of MIG mode, of rights or of the driver's settings makes other calls answer
 _WINDOW_MICROSECONDS = 2_000_000  # the driver samples processes every 1/6 s to 1 s
-_LARGEST_PERFORMANCE_STATE = 15  # 32 means unknown
-_REASONS = (
-    "gpu_idle",
-    "applications_clocks_setting",
-    "sw_power_cap",
-    "hw_slowdown",
-    "sync_boost",
-    "sw_thermal_slowdown",
-    "hw_thermal_slowdown",
-    "hw_power_brake_slowdown",
-    "display_clock_setting",
-    "board_limit",
-    "reliability",
-)
+_SETTINGS_SECONDS = 10.0
+_KINDS = ("compute", "graphics")
 
 
 class LibraryFaultError(GpuError):
@@ -53,78 +55,6 @@ class LibraryFaultError(GpuError):
 
 class DeviceFaultError(GpuError):
     """One GPU answers no more: it fell off the bus or needs a reset."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What doesn't change of a GPU."""
-
-    uuid: str
-    index: int
-    name: str | None
-    pci_address: str | None
-    """As below /sys/bus/pci/devices."""
-
-
-@dataclass(frozen=True, slots=True)
-class MemorySample:
-    """Memory of a GPU or a MIG instance."""
-
-    total_bytes: int
-    free_bytes: int
-    used_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessSample:
-    """A process that has a context on a GPU."""
-
-    pid: int
-    kind: str
-    memory_bytes: int | None
-    utilization: float | None
-    mig_uuid: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class MigSample:
-    """One MIG instance."""
-
-    uuid: str
-    name: str | None
-    memory: MemorySample | None
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What changes of a GPU, in base units; None where it isn't supported or not allowed."""
-
-    utilization: float | None = None
-    memory_bandwidth_utilization: float | None = None
-    memory: MemorySample | None = None
-    temperature_celsius: float | None = None
-    power_watts: float | None = None
-    power_limit_watts: float | None = None
-    energy_joules: float | None = None
-    clock_graphics_hertz: float | None = None
-    clock_sm_hertz: float | None = None
-    clock_memory_hertz: float | None = None
-    fan_utilization: float | None = None
-    encoder_utilization: float | None = None
-    decoder_utilization: float | None = None
-    pcie_receive_bytes_per_second: float | None = None
-    pcie_transmit_bytes_per_second: float | None = None
-    ecc_corrected: int | None = None
-    ecc_uncorrected: int | None = None
-    throttle_reasons: tuple[str, ...] | None = None
-    performance_state: int | None = None
-    mig_enabled: bool | None = None
-    mig: tuple[MigSample, ...] = ()
-    processes: tuple[ProcessSample, ...] | None = None
-
-
-NOTHING_READ = Reading()
-"""Stands for a GPU that could not be read."""
 
 
 def library_loads() -> bool:
@@ -150,12 +80,15 @@ class Nvml:
         try:
             pynvml.nvmlInit()
         except pynvml.NVMLError as error:
+            text = str(error)  # which asks the library
             _unload(pynvml)
-            missing = error.value in {_DRIVER_NOT_LOADED, 12}  # 12: LIBRARY_NOT_FOUND
-            raise LibraryFaultError(f"NVML can't be initialised: {error}", missing=missing) from error
-        asked = Asked(pynvml, None)
-        version = asked.get("nvmlSystemGetDriverVersion")
-        self.driver_version: str | None = version
+            missing = error.value in {_DRIVER_NOT_LOADED, _LIBRARY_NOT_FOUND}
+            raise LibraryFaultError(f"NVML can't be initialised: {text}", missing=missing) from error
+        try:
+            self.driver_version: str | None = Asked(pynvml, None).get("nvmlSystemGetDriverVersion")
+        except GpuError:
+            self.close()
+            raise
 
     def devices(self) -> tuple["Device", ...]:
         """Return the GPUs that answer, in NVML's order; a lost one is left out."""
@@ -167,14 +100,17 @@ class Nvml:
                 device = Asked(self._api, handle)
                 uuid = device.get("nvmlDeviceGetUUID") if handle is not None else None
                 if uuid is not None:
-                    address = _pci_address(device.get("nvmlDeviceGetPciInfo"))
+                    pci = device.get("nvmlDeviceGetPciInfo")
+                    address = pci_address(str(pci.busId)) if pci else None
                     found.append(Device(device, Facts(uuid, index, device.get("nvmlDeviceGetName"), address)))
         return tuple(found)
 
     def close(self) -> None:
         """Shut NVML down, which lets a GPU go to sleep."""
-        with suppress(self._api.NVMLError):
+        try:
             self._api.nvmlShutdown()
+        except self._api.NVMLError:  # after a reload the driver doesn't know of us, while pynvml counts us still
+            self._api._nvmlLib_refcount = max(0, self._api._nvmlLib_refcount - 1)  # noqa: SLF001
 
 
 class Asked:
@@ -201,15 +137,21 @@ class Asked:
         try:
             answer = getattr(self._api, call)(*handle, *arguments)
         except self._api.NVMLError as error:
-            code = error.value
-            if code in _LIBRARY_FAULTS:
-                raise LibraryFaultError(f"NVML: {call}: {error}") from error
-            if code in _DEVICE_FAULTS:
-                raise DeviceFaultError(f"NVML: {call}: {error}") from error
-            if code in _LASTING:
-                self._refused[key] = time.monotonic() + _REFUSED_SECONDS
+            self._judge(key, error)
             return None
-        return None if isinstance(answer, int) and answer in _SENTINELS else answer
+        except (AttributeError, self._api.NVMLLibraryMismatchError):  # pynvml or the driver has no such function
+            self._refused[key] = time.monotonic() + _REFUSED_SECONDS
+            return None
+        return None if isinstance(answer, int) and not is_available(answer) else answer
+
+    def _judge(self, key: tuple[str, Any], error: Any) -> None:
+        """Raise if the error concerns more than this call; remember it if it will last."""
+        if error.value in _LIBRARY_FAULTS:
+            raise LibraryFaultError(f"NVML: {key[0]}: {error}") from error
+        if error.value in _DEVICE_FAULTS:
+            raise DeviceFaultError(f"NVML: {key[0]}: {error}") from error
+        if error.value in _LASTING:
+            self._refused[key] = time.monotonic() + _REFUSED_SECONDS
 
     def number(self, call: str, *arguments: Any, factor: float = 1) -> float | None:
         """Return a number in base units, or None."""
@@ -219,55 +161,41 @@ class Asked:
     def memory(self) -> MemorySample | None:
         """Return the memory; version 2 doesn't count what the driver reserves as used."""
         memory = self.get("nvmlDeviceGetMemoryInfo", _MEMORY_V2) or self.get("nvmlDeviceGetMemoryInfo")
-        if memory is None or memory.total in _SENTINELS or memory.used in _SENTINELS or not memory.total:
+        if memory is None or not memory.total or not all(map(is_available, (memory.total, memory.free, memory.used))):
             return None
         return MemorySample(memory.total, memory.free, memory.used)
 
     def contexts(self) -> dict[int, tuple[str, int | None]] | None:
         """Return kind and memory of each process; None where the driver doesn't tell."""
-        lists = {kind: self._running(f"nvmlDeviceGet{kind.capitalize()}RunningProcesses") for kind in _KINDS}
-        if all(processes is None for processes in lists.values()):
-            return None
-        found: dict[int, tuple[str, int | None]] = {}
-        for kind, processes in lists.items():
-            for process in processes or ():
-                kinds, held = found.get(process.pid, ("", None))
-                memory = process.usedGpuMemory
-                known = [value for value in (held, memory) if value is not None and value not in _SENTINELS]
-                joined = kind if kinds in ("", kind) else f"{kinds}+{kind}"
-                found[process.pid] = joined, max(known, default=None)
-        return found
+        return merge_contexts({k: self._running(f"nvmlDeviceGet{k.capitalize()}RunningProcesses") for k in _KINDS})
 
     def _running(self, call: str) -> list[Any] | None:
         for name in (call, call, f"{call}_v2"):  # between its two calls the list may have outgrown the room made for it
-            answer: list[Any] | None = self.get(name) if hasattr(self._api, name) else None
+            answer: list[Any] | None = self.get(name)
             if answer is not None:
                 return answer
         return None
 
-    def utilizations(self) -> dict[int, float] | None:
+    def use(self) -> dict[int, float | None] | None:
         """Return the share of each process that ran kernels of late; one that ran none is left out."""
+        key = ("nvmlDeviceGetProcessUtilization", ())
+        if self._refused.get(key, 0.0) > time.monotonic():
+            return None
         since = time.time_ns() // 1000 - _WINDOW_MICROSECONDS
         try:
-            samples = self._api.nvmlDeviceGetProcessUtilization(self._handle, since)
+            return latest_use(self._api.nvmlDeviceGetProcessUtilization(self._handle, since), since)
         except self._api.NVMLError as error:
-            return {} if error.value in {0, _NOT_FOUND} else None
-        newest: dict[int, Any] = {}
-        for sample in samples:
-            known = newest.get(sample.pid)
-            # The driver fills unused slots with pid 0 and, at times, with shares beyond 100 %.
-            usable = sample.pid and sample.smUtil <= 100 and sample.timeStamp >= since
-            if usable and (known is None or known.timeStamp < sample.timeStamp):
-                newest[sample.pid] = sample
-        return {pid: sample.smUtil / 100 for pid, sample in newest.items()}
+            if error.value in {0, _NOT_FOUND}:  # no samples at all
+                return {}
+            self._judge(key, error)
+        except self._api.NVMLLibraryMismatchError:
+            self._refused[key] = time.monotonic() + _REFUSED_SECONDS
+        return None
 
     def of(self, call: str, index: int) -> "Asked | None":
         """Return another handle that belongs to this one: a MIG instance."""
         handle = self.get(call, index)
         return None if handle is None else Asked(self._api, handle)
-
-
-_KINDS = ("compute", "graphics")
 
 
 class Device:
@@ -277,6 +205,7 @@ class Device:
         self._asked = asked
         self.facts = facts
         self._pcie: tuple[float | None, float | None] = (None, None)
+        self._settings = Rarely(self._read_settings, _SETTINGS_SECONDS)
 
     def read(self, *, pcie: bool = True, processes: bool = True) -> Reading:
         """Read everything.
@@ -291,8 +220,7 @@ class Device:
         """
         ask = self._asked
         busy = ask.get("nvmlDeviceGetUtilizationRates")
-        mode = ask.get("nvmlDeviceGetMigMode")
-        mig_enabled = None if mode is None else mode[0] == 1
+        power_limit, mig_enabled = self._settings.get()
         mig, inside = (
             self._mig(processes=processes) if mig_enabled else ((), self._processes(ask, None, wanted=processes))
         )
@@ -300,29 +228,35 @@ class Device:
             count = "nvmlDeviceGetPcieThroughput"
             self._pcie = ask.number(count, 1, factor=1000), ask.number(count, 0, factor=1000)
         return Reading(
-            utilization=_percent(busy.gpu if busy else None),
-            memory_bandwidth_utilization=_percent(busy.memory if busy else None),
+            utilization=fraction(busy.gpu if busy else None),
+            memory_bandwidth_utilization=fraction(busy.memory if busy else None),
             memory=ask.memory(),
             temperature_celsius=self._temperature(),
             power_watts=ask.number("nvmlDeviceGetPowerUsage", factor=1e-3),
-            power_limit_watts=ask.number("nvmlDeviceGetEnforcedPowerLimit", factor=1e-3),
+            power_limit_watts=power_limit,
             energy_joules=ask.number("nvmlDeviceGetTotalEnergyConsumption", factor=1e-3),
             clock_graphics_hertz=ask.number("nvmlDeviceGetClockInfo", 0, factor=1e6),
             clock_sm_hertz=ask.number("nvmlDeviceGetClockInfo", 1, factor=1e6),
             clock_memory_hertz=ask.number("nvmlDeviceGetClockInfo", 2, factor=1e6),
-            fan_utilization=_percent(ask.get("nvmlDeviceGetFanSpeed")),
-            encoder_utilization=_percent(_first(ask.get("nvmlDeviceGetEncoderUtilization"))),
-            decoder_utilization=_percent(_first(ask.get("nvmlDeviceGetDecoderUtilization"))),
+            fan_utilization=fraction(ask.get("nvmlDeviceGetFanSpeed")),
+            encoder_utilization=fraction((ask.get("nvmlDeviceGetEncoderUtilization") or [None])[0]),
+            decoder_utilization=fraction((ask.get("nvmlDeviceGetDecoderUtilization") or [None])[0]),
             pcie_receive_bytes_per_second=self._pcie[0],
             pcie_transmit_bytes_per_second=self._pcie[1],
             ecc_corrected=ask.get("nvmlDeviceGetTotalEccErrors", 0, 0),
             ecc_uncorrected=ask.get("nvmlDeviceGetTotalEccErrors", 1, 0),
-            throttle_reasons=_reasons(ask.get("nvmlDeviceGetCurrentClocksThrottleReasons")),
-            performance_state=_performance(ask.get("nvmlDeviceGetPerformanceState")),
+            throttle_reasons=throttle_reasons(ask.get("nvmlDeviceGetCurrentClocksThrottleReasons")),
+            performance_state=performance_state(ask.get("nvmlDeviceGetPerformanceState")),
             mig_enabled=mig_enabled,
             mig=mig,
             processes=inside,
         )
+
+    def _read_settings(self) -> tuple[float | None, bool | None]:
+        """Return the limit of the draw and whether MIG is on."""
+        mode = self._asked.get("nvmlDeviceGetMigMode")
+        limit = self._asked.number("nvmlDeviceGetEnforcedPowerLimit", factor=1e-3)
+        return limit, None if mode is None else mode[0] == 1
 
     def _temperature(self) -> float | None:
         found = self._asked.number("nvmlDeviceGetTemperature", 0)
@@ -346,7 +280,7 @@ class Device:
         contexts = asked.contexts() if wanted else None
         if not contexts:
             return None if contexts is None else ()
-        busy = asked.utilizations() if mig_uuid is None else None  # not known inside of MIG
+        busy = asked.use() if mig_uuid is None else None  # not known inside of MIG
         return tuple(
             ProcessSample(pid, kind, memory, None if busy is None else busy.get(pid, 0.0), mig_uuid)
             for pid, (kind, memory) in contexts.items()
@@ -359,29 +293,3 @@ def _unload(api: Any) -> None:
         handle, api.nvmlLib = api.nvmlLib._handle, None  # noqa: SLF001
         api._nvmlGetFunctionPointer_cache.clear()  # noqa: SLF001
         dlclose(handle)
-
-
-def _pci_address(info: Any) -> str | None:
-    """Return the address with the four digits of domain and small letters that sysfs has."""
-    if info is None:
-        return None
-    function = str(info.busId).rpartition(".")[2] or "0"
-    return f"{info.domain:04x}:{info.bus:02x}:{info.device:02x}.{function}"
-
-
-def _percent(value: int | None) -> float | None:
-    return None if value is None or value in _SENTINELS else min(1.0, value / 100)
-
-
-def _first(pair: list[int] | None) -> int | None:
-    return pair[0] if pair else None
-
-
-def _performance(state: int | None) -> int | None:
-    return state if state is not None and state <= _LARGEST_PERFORMANCE_STATE else None
-
-
-def _reasons(bits: int | None) -> tuple[str, ...] | None:
-    if bits is None:
-        return None
-    return tuple(name for place, name in enumerate(_REASONS) if bits >> place & 1)

@@ -68,8 +68,6 @@ class Details:
     io_write_bytes: int | None = None
     oom_score: int | None = None
     oom_score_adj: int | None = None
-    read_seconds: float = 0.0
-    """CLOCK_MONOTONIC when they were read."""
 
 
 def parse_status(raw: bytes, source: str) -> tuple[int | None, int | None]:

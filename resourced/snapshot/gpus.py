@@ -3,8 +3,8 @@
 from dataclasses import dataclass, fields
 
 from resourced.collectors.base import Taken
+from resourced.collectors.gpureading import NOTHING_READ, MigSample, Reading
 from resourced.collectors.gpus import GpuSample, GpusSample
-from resourced.collectors.nvml import NOTHING_READ, MigSample, Reading
 from resourced.quantities import share
 
 
@@ -53,7 +53,7 @@ class Gpu:
     pci_address: str | None
     """PCI bus id, as below /sys/bus/pci/devices."""
     state: str
-    """active, asleep (runtime-suspended; not asked so that it isn't woken) or lost."""
+    """active, asleep (runtime-suspended; not asked, so not woken), idle (left alone so that it may sleep) or lost."""
     reason: str | None
     """Why the state is not active."""
     utilization: float | None

@@ -78,49 +78,49 @@ class Processes:
 def derive_processes(
     before: Taken[ProcessesSample] | None, now: Taken[ProcessesSample], previous: Processes | None
 ) -> Processes:
-    """Return what a sample says of the processes; those of which nothing changed are the objects of before.
+    """Return what a sample says of the processes; those of which nothing changed are the objects of `previous`.
 
-    Rates are over the time since the process itself was read before: null for one that is new.
+    Rates are over the time since the process itself was read before, which may be longer than from sample to sample:
+    what an idle one did when it woke is spread over the time that it was not looked at. They are null for one that is
+    new.
     """
-    earlier = {r.stat.pid: r for r in before.sample.records} if before else {}
-    known = {p.pid: p for p in previous.items} if previous else {}
+    earlier = {record.stat.pid: record for record in before.sample.records} if before else {}
+    known = {process.pid: process for process in previous.items} if previous else {}
+    end = before.monotonic_seconds + before.duration_seconds if before else 0.0
     sample = now.sample
     items = []
     states: dict[str, int] = {}
     threads = 0
     for record in sample.records:
         stat = record.stat
+        pid = stat.pid
         states[stat.state] = states.get(stat.state, 0) + 1
         threads += stat.threads
-        last, shown = earlier.get(stat.pid), known.get(stat.pid)
+        last = earlier.get(pid)
+        if last is record and (shown := known.get(pid)) is not None and _at_rest(shown, record):
+            items.append(shown)
+            continue
         if last is not None and last.stat.start_time_ticks != stat.start_time_ticks:
-            last = shown = None
-        if record is last and shown is not None:
-            items.append(shown if _at_rest(shown) else _process(record, record, sample, rested=True))
-        else:
-            items.append(_process(record, last, sample))
+            last = None
+        items.append(_process(record, last, end, sample))
     return Processes(tuple(items), states, threads, sample.kernel_threads, sample.unreadable)
 
 
-def _at_rest(process: Process) -> bool:
+def _at_rest(shown: Process, record: Record) -> bool:
+    """Whether this is that process, as it is shown when it does nothing."""
     return (
-        process.cpu_utilization == 0
-        and process.memory_growth_bytes_per_second == 0
-        and not process.io_read_bytes_per_second
-        and not process.io_write_bytes_per_second
+        shown.cpu_utilization == 0
+        and shown.memory_growth_bytes_per_second == 0
+        and not shown.io_read_bytes_per_second
+        and not shown.io_write_bytes_per_second
+        and shown.start_time_ticks == record.stat.start_time_ticks
     )
 
 
-def _process(record: Record, last: Record | None, sample: ProcessesSample, *, rested: bool = False) -> Process:
+def _process(record: Record, last: Record | None, end: float, sample: ProcessesSample) -> Process:
     stat, details, page = record.stat, record.details, sample.page_size_bytes
-    elapsed = 1.0 if rested else record.read_seconds - (record.before_seconds or record.read_seconds)
-    was, was_details = (last.stat, last.details) if last else (None, None)
-    cpu = rate(was.cpu_ticks, stat.cpu_ticks, elapsed) if was else None
-    grown = (stat.resident_pages - was.resident_pages) * page / elapsed if was and elapsed > 0 else None
-    if rested or details is was_details:
-        io_elapsed = 1.0
-    else:
-        io_elapsed = details.read_seconds - was_details.read_seconds if was_details else 0.0
+    cpu, growth = _use(record, last, end)
+    read, written = _transfer(record, last, end)
     return Process(
         pid=stat.pid,
         start_time_ticks=stat.start_time_ticks,
@@ -135,18 +135,48 @@ def _process(record: Record, last: Record | None, sample: ProcessesSample, *, re
         cpu_seconds=stat.cpu_ticks / sample.ticks_per_second,
         cpu_utilization=None if cpu is None else cpu / sample.ticks_per_second,
         memory_bytes=stat.resident_pages * page,
-        memory_growth_bytes_per_second=grown,
+        memory_growth_bytes_per_second=None if growth is None else growth * page,
         virtual_bytes=stat.virtual_bytes,
         swap_bytes=details.swap_bytes,
         major_faults=stat.major_faults,
         io_read_bytes=details.io_read_bytes,
         io_write_bytes=details.io_write_bytes,
-        io_read_bytes_per_second=rate(was_details.io_read_bytes, details.io_read_bytes, io_elapsed)
-        if was_details
-        else None,
-        io_write_bytes_per_second=rate(was_details.io_write_bytes, details.io_write_bytes, io_elapsed)
-        if was_details
-        else None,
+        io_read_bytes_per_second=read,
+        io_write_bytes_per_second=written,
         oom_score=details.oom_score,
         oom_score_adj=details.oom_score_adj,
     )
+
+
+def _elapsed(before_seconds: float | None, seconds: float, end: float) -> float:
+    """Return the seconds within which something changed.
+
+    Args:
+        before_seconds: When the process was read before, if it was.
+        seconds: When it was read.
+        end: The end of the sample before. What a failed collection between the two read was never a sample: its
+            readings don't shorten the time.
+    """
+    return 0.0 if before_seconds is None else seconds - min(before_seconds, end)
+
+
+def _use(record: Record, last: Record | None, end: float) -> tuple[float | None, float | None]:
+    """Return the ticks of processor time and the pages of growth a second."""
+    if last is None:
+        return None, None
+    if last.stat is record.stat:
+        return 0.0, 0.0
+    elapsed = _elapsed(record.before_seconds, record.read_seconds, end)
+    grown = record.stat.resident_pages - last.stat.resident_pages
+    return rate(last.stat.cpu_ticks, record.stat.cpu_ticks, elapsed), grown / elapsed if elapsed > 0 else None
+
+
+def _transfer(record: Record, last: Record | None, end: float) -> tuple[float | None, float | None]:
+    """Return the bytes read and written a second; null where they may not be read."""
+    if last is None:
+        return None, None
+    new, old = record.details, last.details
+    elapsed = _elapsed(record.details_before_seconds, record.details_seconds, end)
+    if new is old:
+        elapsed = 1.0  # any time: the difference is none
+    return rate(old.io_read_bytes, new.io_read_bytes, elapsed), rate(old.io_write_bytes, new.io_write_bytes, elapsed)

@@ -9,8 +9,8 @@ import pytest
 
 from resourced.collectors import gpus
 from resourced.collectors.base import Roots
+from resourced.collectors.gpureading import Reading
 from resourced.collectors.gpus import GpusCollector
-from resourced.collectors.nvml import Reading
 from resourced.errors import GpuError, Unavailable
 from tests.collectors.host_fakes import make_roots
 from tests.nvml.build import build, compiler
@@ -88,7 +88,7 @@ def test_sentinels_are_none(collector: GpusCollector, fake: FakeNvml) -> None:
     assert (found.power_watts, found.temperature_celsius, found.utilization, found.fan_utilization) == (None,) * 4
     assert (found.energy_joules, found.performance_state) == (None, None)
     assert found.processes is not None
-    assert (found.processes[0].memory_bytes, found.processes[0].utilization) == (None, 0.0)
+    assert (found.processes[0].memory_bytes, found.processes[0].utilization) == (None, None)
 
 
 def test_an_old_driver_tells_the_memory_in_the_old_way(collector: GpusCollector, fake: FakeNvml) -> None:
@@ -107,7 +107,8 @@ def test_processes_of_both_kinds_are_merged_and_looked_for(collector: GpusCollec
     processes = {each.pid: each for each in sample.reading.processes or ()}
     assert (processes[100].kind, processes[100].utilization) == ("compute", 0.6)
     assert (processes[200].kind, processes[200].memory_bytes) == ("compute+graphics", 2 * GIB)
-    assert sample.alive == {100: True, 200: False}
+    assert sample.alive == {100: True, 200: None}  # which may have ended since the list was made
+    assert collector.collect().devices["GPU-0"].alive == {100: True, 200: False}
 
 
 def test_in_a_container_nobody_knows_who_is_alive(collector: GpusCollector, roots: Roots) -> None:
@@ -224,6 +225,86 @@ def test_a_gpu_that_was_never_awake_is_not_woken(collector: GpusCollector, fake:
     with pytest.raises(Unavailable, match="asleep"):
         collector.collect()
     assert fake.all.inits == 0
+
+
+@pytest.fixture
+def idle(collector: GpusCollector, fake: FakeNvml, tmp_path: Path) -> GpusCollector:
+    """A collector on a laptop: both GPUs may sleep, and nothing runs on them."""
+    for index, slot in enumerate("ab"):
+        (tmp_path / STATUS.format(slot)).with_name("control").write_text("auto\n")
+        fake.set_processes(index, [(100, 2, GIB, 0)])  # the desktop's
+        fake.gpu(index).busy = 0
+    return collector
+
+
+def states(collector: GpusCollector) -> list[str]:
+    return [each.state for each in collector.collect().devices.values()]
+
+
+def test_gpus_that_may_sleep_are_let_go_after_a_while_without_work(
+    idle: GpusCollector, fake: FakeNvml, clock: Clock, tmp_path: Path
+) -> None:
+    seen = []
+    for at in (0.0, 9.0, 10.0, 11.0, 29.0, 31.0, 32.0):
+        clock.now = at
+        seen.append((states(idle)[0], fake.all.open))
+    for slot in "ab":
+        (tmp_path / STATUS.format(slot)).write_text("suspended\n")
+    asleep = states(idle)
+    for slot in "ab":
+        (tmp_path / STATUS.format(slot)).write_text("active\n")
+    awake = states(idle)
+
+    assert seen == [
+        ("active", 1),
+        ("active", 1),
+        ("active", 0),  # let go after this reading
+        ("idle", 0),
+        ("idle", 0),
+        ("active", 0),  # still awake, still without work: let go again at once
+        ("idle", 0),
+    ]
+    assert (asleep, awake, fake.all.open) == (["asleep"] * 2, ["active"] * 2, 1)
+
+
+def test_a_gpu_at_rest_that_falls_asleep_before_the_other_is_asleep(
+    idle: GpusCollector, clock: Clock, tmp_path: Path
+) -> None:
+    for clock.now in (0.0, 10.0):
+        idle.collect()
+    (tmp_path / STATUS.format("a")).write_text("suspending\n")
+
+    assert states(idle) == ["asleep", "idle"]
+
+
+@pytest.mark.parametrize("hindrance", ["work", "context", "kept on", "no deep sleep", "wake", "lost"])
+def test_a_gpu_with_work_or_one_that_never_sleeps_is_held(
+    idle: GpusCollector, fake: FakeNvml, clock: Clock, tmp_path: Path, hindrance: str
+) -> None:
+    idle._wake = hindrance == "wake"
+    if hindrance == "work":
+        fake.gpu(1).busy = 1
+    elif hindrance == "context":
+        fake.set_processes(0, [(100, 1, GIB, 0)])
+    elif hindrance == "kept on":
+        (tmp_path / STATUS.format("b")).with_name("control").write_text("on\n")
+    elif hindrance == "no deep sleep":
+        make_roots(
+            tmp_path, {"proc/driver/nvidia/gpus/0000:0b:00.0/power": "Runtime D3 status:   Disabled by default\n"}
+        )
+    for clock.now in (0.0, 10.0, 20.0):
+        idle.collect()
+        fake.gpu(1).fault = 15 if hindrance == "lost" else 0
+
+    assert fake.all.open == 1
+
+
+def test_the_pids_of_a_scan_that_sees_not_all_processes_are_unknown(collector: GpusCollector, roots: Roots) -> None:
+    (roots.proc / "1/stat").unlink()
+    (roots.proc / "1").rmdir()  # hidepid
+
+    for _ in range(2):
+        assert set(collector.collect().devices["GPU-0"].alive.values()) == {None}
 
 
 def test_a_call_that_hangs_answers_rightly_when_it_is_let_go(collector: GpusCollector, fake: FakeNvml) -> None:

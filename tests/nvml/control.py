@@ -47,7 +47,7 @@ class _Gpu(ctypes.Structure):
     _fields_ = (
         ("uuid", _TEXT),
         ("name", _TEXT),
-        *((name, _U32) for name in ("bus", "fault", "mig_mode", "migs", "processes", "growing")),
+        *((name, _U32) for name in ("bus", "fault", "mig_mode", "migs", "processes", "growing", "refusal")),
         *((name, _U64) for name in ("refused", "total", "used", "reserved", "energy", "throttle")),
         *((name, _U32) for name in ("busy", "busy_memory", "temperature", "power", "limit")),
         ("clocks", _U32 * 3),
@@ -62,7 +62,8 @@ class _Gpu(ctypes.Structure):
 
 class _All(ctypes.Structure):
     _fields_ = (
-        *((name, _U32) for name in ("count", "init_fault", "fault", "hang", "waiting", "inits", "open", "calls")),
+        *((name, _U32) for name in ("count", "init_fault", "version_fault", "shutdown_fault", "fault")),
+        *((name, _U32) for name in ("hang", "waiting", "inits", "open", "calls")),
         ("driver", _TEXT),
         ("gpu", _Gpu * 4),
     )
@@ -92,8 +93,9 @@ class FakeNvml:
         """Return a GPU; what is assigned to its fields is answered from now on."""
         return self.all.gpu[index]
 
-    def refuse(self, index: int, *calls: str) -> None:
-        """Have a GPU answer "not supported" to these calls, and no others."""
+    def refuse(self, index: int, *calls: str, code: int = 3) -> None:
+        """Have a GPU answer "not supported", or another code, to these calls and no others."""
+        self.gpu(index).refusal = code
         self.gpu(index).refused = sum(1 << CALLS.index(call) for call in calls)
 
     def set_processes(self, index: int, processes: Sequence[tuple[int, int, int, int]], instance: int = 0) -> None:

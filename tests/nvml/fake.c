@@ -16,7 +16,7 @@ struct process { uint32_t pid, kinds, instance, sm; uint64_t memory; };
 struct mig { char uuid[64], name[64]; uint64_t total, used; };
 struct gpu {
     char uuid[64], name[64];
-    uint32_t bus, fault, mig_mode, migs, processes, growing;
+    uint32_t bus, fault, mig_mode, migs, processes, growing, refusal;
     uint64_t refused, total, used, reserved, energy, throttle;
     uint32_t busy, busy_memory, temperature, power, limit, clocks[3], fan, encoder, decoder, pcie[2], state;
     uint64_t ecc[2];
@@ -24,7 +24,7 @@ struct gpu {
     struct process process[64];
 };
 struct all {
-    uint32_t count, init_fault, fault, hang, waiting, inits, open, calls;
+    uint32_t count, init_fault, version_fault, shutdown_fault, fault, hang, waiting, inits, open, calls;
     char driver[64];
     struct gpu gpu[4];
 };
@@ -49,7 +49,7 @@ int nvmlInitWithFlags(unsigned flags) {
 int nvmlShutdown(void) {
     if (!all) return UNINITIALIZED;
     all->open--;
-    return OK;
+    return all->shutdown_fault;
 }
 
 const char *nvmlErrorString(int code) { (void)code; return "an error of the fake"; }
@@ -77,7 +77,7 @@ static int asked(uintptr_t handle, int call) {
     int fault = library();
     if (fault) return fault;
     if (gpu_of(handle)->fault) return gpu_of(handle)->fault;
-    return call >= 0 && gpu_of(handle)->refused >> call & 1 ? NOT_SUPPORTED : OK;
+    return call >= 0 && gpu_of(handle)->refused >> call & 1 ? (int)gpu_of(handle)->refusal : OK;
 }
 
 #define ANSWER(handle, call, statement) \
@@ -86,7 +86,7 @@ static int asked(uintptr_t handle, int call) {
 int nvmlSystemGetDriverVersion(char *text, unsigned size) {
     int fault = library();
     if (!fault) snprintf(text, size, "%s", all->driver);
-    return fault;
+    return fault ? fault : (int)all->version_fault;
 }
 int nvmlDeviceGetCount_v2(unsigned *count) { int fault = library(); if (!fault) *count = all->count; return fault; }
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, uintptr_t *handle) {

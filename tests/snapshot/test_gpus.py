@@ -1,7 +1,7 @@
 from dataclasses import replace
 
+from resourced.collectors.gpureading import Facts, MemorySample, MigSample, ProcessSample, Reading
 from resourced.collectors.gpus import GpuSample, GpusSample
-from resourced.collectors.nvml import Facts, MemorySample, MigSample, ProcessSample, Reading
 from resourced.metrics.gpu import GPU
 from resourced.series import Extractor
 from resourced.snapshot import Health, Snapshot

@@ -1,0 +1,7 @@
+"""What holds for every test."""
+
+import signal
+
+# A shell that starts the tests in the background makes them ignore SIGINT, and whatever they start would inherit that:
+# programs that are to end at an interrupt would never do so.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -56,6 +56,10 @@ class DaemonService:
         """The newest state."""
         return self._manager.state
 
+    def now(self) -> float:
+        """Return the present moment, seconds since the epoch."""
+        return time.time()
+
     async def fresh(self) -> State:
         """Sample now; concurrent callers share one sample."""
         return await self._manager.fresh()

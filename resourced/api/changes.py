@@ -21,7 +21,8 @@ _DONE: dict[str, Any] = {
 
 
 def _done(call: Call, what: str, **fields: Any) -> ASGIApp:
-    call.service.audit("api_change", {"caller": call.caller.name, "change": what, **fields})
+    about = {"caller": call.caller.name, "method": call.request.method, "path": call.request.url.path}
+    call.service.audit("api_changed", {**about, "change": what, **fields})
     return json_answer({"done": True})
 
 

@@ -33,6 +33,8 @@ class Context:
     limits: Limits
     document: Callable[[], bytes]
     page: Callable[[], bytes]
+    exporting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a recording is made and sent: one at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ class Endpoint:
     """Statuses with which it may fail, besides those of every route."""
     body: dict[str, Any] | None = None
     """Schema of the JSON body; None if it takes none."""
+    also: Mapping[str, Any] = field(default_factory=dict)
+    """Schemas of further forms of the answer by media type; one for JSON is an alternative."""
     statuses: Mapping[int, Any] = field(default_factory=dict)
     """Further statuses that are no problems."""
 
@@ -118,7 +122,7 @@ class Path:
             raise Problem(405, detail, headers={"allow": self._allow})
         caller: Caller = scope["caller"]
         require(caller, endpoint.right)
-        values = read_parameters(scope["query_string"], endpoint.parameters)
+        values = read_parameters(scope["query_string"], endpoint.parameters, self._context.service.now())
         call = Call(self._context, Request(scope, receive), caller, values)
         answer = await endpoint.handle(call)
         await answer(scope, receive, send)

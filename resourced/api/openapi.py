@@ -98,6 +98,10 @@ def _operation(endpoint: Endpoint, parts: dict[str, Any] | None) -> dict[str, An
         content = answer["content"]
     else:
         content = {"application/json": {"schema": _answer_schema(endpoint, parts)}}
+    content = dict(content)
+    for media_type, schema in endpoint.also.items():
+        first = content.get(media_type)
+        content[media_type] = {"schema": {"anyOf": [first["schema"], schema]} if first else schema}
     responses: dict[str, Any] = {"200": {"description": endpoint.summary, "content": content}}
     if endpoint.method == "GET":
         responses["304"] = {"description": "The caller's copy, named by If-None-Match, is still good."}

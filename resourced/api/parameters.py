@@ -1,19 +1,18 @@
 """Query parameters: declared once, read from requests and written into the API's description."""
 
 import math
-import time
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
 from resourced.api.problem import Problem
 from resourced.quantities import parse_duration
+from resourced.times import parse_time
 
 _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no")
 _MOST = 64
-_EPOCH_END = 253402300799.0  # the last second of the year 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,8 @@ class Parameter:
         minimum: Smallest value.
         maximum: Largest value; of a string, the longest.
         choices: All values allowed, if they are few.
+        pattern: Regular expression that a string must match as a whole.
+        allowed: What the pattern means, for people.
         many: Whether it may be repeated; the value is then a tuple.
         required: Whether it must be given.
     """
@@ -39,29 +40,42 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    pattern: str | None = None
+    allowed: str = ""
     many: bool = False
     required: bool = False
 
-    def parse(self, text: str) -> Any:
+    def parse(self, text: str, now: float) -> Any:
         """Return the value that a text means.
+
+        Args:
+            text: As it was written.
+            now: The present moment, seconds since the epoch, from which times are told.
 
         Raises:
             Problem: 422, with the parameter's name and what is allowed.
         """
         try:
-            value = _PARSERS[self.kind](text)
+            value = parse_time(text, now) if self.kind == "time" else _PARSERS[self.kind](text)
         except ValueError:
             raise self.wrong(text) from None
         if isinstance(value, str):
-            if (self.choices and value not in self.choices) or len(value) > (self.maximum or 1000) or "\0" in value:
+            if not self._fits(value):
                 raise self.wrong(text)
         elif not _within(value, self.minimum, self.maximum):
             raise self.wrong(text)
         return value
 
+    def _fits(self, text: str) -> bool:
+        if self.choices and text not in self.choices:
+            return False
+        if self.pattern is not None and re.fullmatch(self.pattern, text) is None:
+            return False
+        return len(text) <= (self.maximum or 1000) and "\0" not in text
+
     def wrong(self, text: str) -> Problem:
         """Return the problem of a text that isn't allowed."""
-        allowed = " or ".join(self.choices) or _ALLOWED[self.kind]
+        allowed = self.allowed or " or ".join(self.choices) or _ALLOWED[self.kind]
         if self.minimum is not None and self.kind != "string":
             allowed += f" from {self.minimum:g}"
         if self.maximum is not None:
@@ -82,6 +96,8 @@ class Parameter:
             schema |= {key: value for key, value in limits.items() if value is not None}
         elif self.kind == "string" and not self.choices:
             schema["maxLength"] = int(self.maximum or 1000)
+            if self.pattern is not None:
+                schema["pattern"] = f"^({self.pattern})$"
         if self.default is not None and self.kind not in ("time", "boolean", "duration"):
             schema["default"] = self.default
         if self.many:
@@ -92,12 +108,13 @@ class Parameter:
         return {**about, "schema": schema}
 
 
-def read_parameters(query: bytes, declared: Sequence[Parameter]) -> dict[str, Any]:
+def read_parameters(query: bytes, declared: Sequence[Parameter], now: float) -> dict[str, Any]:
     """Return the value of every declared parameter.
 
     Args:
         query: The query string as it came.
         declared: All that the route knows.
+        now: The present moment, seconds since the epoch, from which times are told.
 
     Raises:
         Problem: 422 for a parameter that is unknown, repeated, missing or malformed.
@@ -110,11 +127,11 @@ def read_parameters(query: bytes, declared: Sequence[Parameter]) -> dict[str, An
             allowed = ", ".join(known) or "none"
             raise Problem(422, f"there is no parameter {name[:80]!r} here; allowed: {allowed}", parameter=name[:80])
         if parameter.many:
-            values[name] = (*values.get(name, ()), parameter.parse(text))
+            values[name] = (*values.get(name, ()), parameter.parse(text, now))
         elif name in values:
             raise Problem(422, f"{name} is given more than once; give it once", parameter=name)
         else:
-            values[name] = parameter.parse(text)
+            values[name] = parameter.parse(text, now)
     for parameter in declared:
         if parameter.name not in values:
             if parameter.required:
@@ -159,30 +176,6 @@ def _duration(text: str) -> float:
         return parse_duration(text)
 
 
-def _time(text: str) -> float:
-    """Return seconds since the epoch of a number, an RFC 3339 time, or a duration before now."""
-    try:
-        value = _number(text)
-    except ValueError:
-        value = _written_time(text)
-    if not 0 <= value <= _EPOCH_END:
-        raise ValueError(text)
-    return value
-
-
-def _written_time(text: str) -> float:
-    if text == "now":
-        return time.time()
-    try:
-        return time.time() - parse_duration(text.removeprefix("-"))
-    except ValueError:
-        found = datetime.fromisoformat(text)
-        try:
-            return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-        except OverflowError as error:
-            raise ValueError(text) from error
-
-
 def _within(value: float, minimum: float | None, maximum: float | None) -> bool:
     return (minimum is None or value >= minimum) and (maximum is None or value <= maximum)
 
@@ -192,7 +185,6 @@ _PARSERS: dict[str, Any] = {
     "number": _number,
     "boolean": _boolean,
     "string": str,
-    "time": _time,
     "duration": _duration,
 }
 _ALLOWED = {
@@ -200,6 +192,6 @@ _ALLOWED = {
     "number": "a number",
     "boolean": "1 or 0",
     "string": "a text",
-    "time": "seconds since the epoch, an RFC 3339 time, or a duration before now such as 8h",
+    "time": "a time: seconds since the epoch, RFC 3339, a clock such as 03:12, or 8h for eight hours ago",
     "duration": "seconds, or a duration such as 90s",
 }

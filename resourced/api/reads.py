@@ -1,5 +1,6 @@
-"""Routes that read the newest sample and the daemon's own state."""
+"""Routes that read the newest sample, or a past moment as if it were, and the daemon's own state."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ from resourced.api.views import (
 )
 from resourced.decision import Phase, Verdict
 from resourced.metrics import CATALOGUE
-from resourced.snapshot import Health, Snapshot
+from resourced.snapshot import SECTIONS, Health, Snapshot
 
 FRESH = Parameter("fresh", "boolean", "Take a new sample first; concurrent callers share one.", default=False)
 WAIT = Parameter(
@@ -40,6 +41,7 @@ LIMIT = Parameter("limit", "integer", "Longest list; all by default.", minimum=1
 COMMAND_LINE = Parameter(
     "command_line", "boolean", "Add the command lines that the caller may see, read now, by process id.", default=False
 )
+AT = Parameter("at", "time", "A past moment as a whole: 03:12, 2h, RFC 3339, or seconds since the epoch.")
 FULL = Parameter("full", "boolean", "All processes and cgroups, not only the largest.", default=False)
 
 
@@ -72,6 +74,8 @@ def _encoded(name: str) -> Any:
     path = f"/resources/{name}" if name not in ("prune", "metrics") else f"/{name}"
 
     async def handle(call: Call) -> ASGIApp:
+        if call.values.get("at") is not None:
+            return json_answer(await asyncio.to_thread(call.service.history.at, call.values["at"]))
         if "fresh" in call.values:
             state = await _state(call, prune=name == "prune")
             if call.values.get("full"):
@@ -167,6 +171,12 @@ def envelope(section: str, **more: Any) -> Mapping[str, Any]:
 
 
 _COMMON = (FRESH, WAIT, AFTER)
+_MOMENT = {
+    "type": "object",
+    "description": "A recorded moment in the form of a snapshot, in which any value may be null.",
+    "required": ["sequence", "time", "monotonic_seconds", *SECTIONS, "collectors"],
+    "properties": {"time": {"type": "number", "description": "When it was, seconds since the epoch."}},
+}
 _READY = _object("Whether samples are fresh.", ready={"type": "boolean"}, reason={"type": "string"})
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 
@@ -201,9 +211,13 @@ def endpoints() -> list[Endpoint]:
             _encoded("all"),
             "The newest sample.",
             Snapshot,
-            parameters=(*_COMMON, FULL),
+            parameters=(*_COMMON, FULL, AT),
             problems=(503,),
-            description="Of processes and cgroups the 20 largest by processor use and by memory, unless `full` is set.",
+            description=(
+                "Of processes and cgroups the 20 largest by processor use and by memory, unless `full` is set. With"
+                " `at`, what was recorded at that moment or shortly before, in the same form; what was not is null."
+            ),
+            also={"application/json": _MOMENT},
         ),
         Endpoint(
             "/prune",

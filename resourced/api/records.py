@@ -1,7 +1,6 @@
-"""Routes that read what was recorded: history, decisions, events; and the stream of what happens."""
+"""Routes that read what was decided and what happened, and the stream of what happens."""
 
 import asyncio
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +10,11 @@ from resourced.api.endpoint import Call, Endpoint, json_answer
 from resourced.api.events import KINDS, USUAL, Event, Stream, record_event, resume_time
 from resourced.api.parameters import Parameter
 from resourced.api.problem import Problem
-from resourced.api.views import HistoryAnswer, history_view
 from resourced.decision import Decision, Outcome
-from resourced.metrics.selector import parse_selector
 
-_AGGREGATES = ("mean", "min", "max", "last", "count")
 _REPLAYED = 1000
 
-START = Parameter("start", "time", "Begin: seconds since the epoch, RFC 3339, or a duration before now.", default=None)
-END = Parameter("end", "time", "End, likewise; now by default.", default=None)
-_SINCE = Parameter("since", "time", "Only later ones: seconds since the epoch, RFC 3339, or a duration before now.")
+_SINCE = Parameter("since", "time", "Only later ones: 8h for eight hours ago, 03:12, RFC 3339, or seconds since 1970.")
 _UNTIL = Parameter("until", "time", "Only earlier ones, likewise.")
 _LIMIT = Parameter("limit", "integer", "Longest list.", default=100, minimum=1, maximum=10000)
 
@@ -33,29 +27,6 @@ class DecisionAnswer:
     """The decision."""
     outcomes: tuple[Outcome, ...]
     """What was done about it, oldest first."""
-
-
-async def _history(call: Call) -> ASGIApp:
-    values = call.values
-    end = values["end"] if values["end"] is not None else time.time()
-    start = values["start"] if values["start"] is not None else end - 3600
-    if start >= end:
-        raise Problem(422, "start must be before end", parameter="start")
-    for metric in values["metric"]:
-        parse_selector(metric)
-    table = await asyncio.to_thread(
-        call.service.history.query,
-        values["metric"],
-        start=start,
-        end=end,
-        step=values["step"],
-        points=values["points"],
-        aggregate=values["aggregate"],
-    )
-    view = await asyncio.to_thread(
-        history_view, table, start=start, end=end, step=values["step"], aggregate=values["aggregate"]
-    )
-    return json_answer(view)
 
 
 async def _decisions(call: Call) -> ASGIApp:
@@ -114,27 +85,6 @@ def endpoints() -> list[Endpoint]:
     """Return the routes."""
     logged = {"type": "array", "items": {"type": "object"}}
     return [
-        Endpoint(
-            "/history",
-            _history,
-            "Values over time.",
-            HistoryAnswer,
-            parameters=(
-                Parameter(
-                    "metric",
-                    "string",
-                    'A series: a name or short name of the catalogue, or name{label="pattern"}; may be repeated.',
-                    many=True,
-                    required=True,
-                ),
-                START,
-                END,
-                Parameter("step", "duration", "Width of a cell.", minimum=0.001, maximum=31622400),
-                Parameter("points", "integer", "Most cells; the step follows.", minimum=1, maximum=100000),
-                Parameter("aggregate", "string", "What becomes of a cell's samples.", "mean", choices=_AGGREGATES),
-            ),
-            problems=(503,),
-        ),
         Endpoint(
             "/decisions",
             _decisions,

@@ -1,7 +1,7 @@
 """What the API needs of the daemon, and nothing more: the daemon provides it, tests provide a small one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from resourced.decision import Decision, Outcome, Verdict
 from resourced.snapshot import Snapshot
@@ -35,6 +35,30 @@ class HistoryView(Protocol):
         aggregate: str = "mean",
     ) -> Any:
         """Return a table of values; see `resourced.api.views.history_view` for the attributes that are read."""
+        ...
+
+    def at(self, time: float) -> Mapping[str, Any]:
+        """Return a past moment as the JSON of a snapshot.
+
+        Raises:
+            QueryError: Nothing was recorded around this time.
+        """
+        ...
+
+    def top(self, of: str, *, by: str, start: float, end: float, order: str = "peak", limit: int = 10) -> Any:
+        """Return who used most; see `resourced.api.views.TopAnswer` for the attributes that are read.
+
+        Raises:
+            QueryError: There is no such thing.
+        """
+        ...
+
+    def recording(self, since: float, until: float) -> BinaryIO:
+        """Return a recording of some time as an open file that has no name, which the caller closes.
+
+        Raises:
+            HistoryError: It can't be written.
+        """
         ...
 
     def decisions(
@@ -78,6 +102,10 @@ class Service(Protocol):
     @property
     def version(self) -> str:
         """Version of resourced."""
+        ...
+
+    def now(self) -> float:
+        """Return the present moment, seconds since the epoch: of a recording that is replayed, the recorded one."""
         ...
 
     async def fresh(self) -> StateView:

@@ -165,6 +165,8 @@ class HistoryAnswer:
     """Last second asked for, since the epoch."""
     step_seconds: float | None
     """Width of one cell; null where the samples are given as they were taken."""
+    resolution_seconds: float | None
+    """Width of the coarsest cells that the values were made of; null if all were single samples."""
     aggregate: str
     """How the samples of one cell became one value."""
     times: tuple[float, ...]
@@ -178,7 +180,8 @@ def history_view(table: Any, *, start: float, end: float, step: float | None, ag
 
     Args:
         table: Its `times` are seconds since the epoch; its `series` maps each series (with `metric` and `labels`) to
-            values, where NaN stands for nothing; its `step`, if it has one, is the width that was chosen.
+            values, where None or NaN stands for nothing; its `step` is the width that was chosen, and its `resolution`
+            that of the coarsest cells that were read.
         start: First second asked for.
         end: Last second asked for.
         step: Width asked for.
@@ -187,7 +190,8 @@ def history_view(table: Any, *, start: float, end: float, step: float | None, ag
     return HistoryAnswer(
         start=start,
         end=end,
-        step_seconds=getattr(table, "step", None) or step,
+        step_seconds=table.step or step,
+        resolution_seconds=table.resolution,
         aggregate=aggregate,
         times=tuple(float(moment) for moment in table.times),
         series=tuple(
@@ -201,6 +205,57 @@ def history_view(table: Any, *, start: float, end: float, step: float | None, ag
             for series, values in table.series.items()
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TopItem:
+    """One of those that used most."""
+
+    name: str
+    """What a person calls it."""
+    key: str
+    """What tells it from others of that name: path and inode of a cgroup, pid and start of a process, id of a user."""
+    peak: float
+    """Largest use at one recorded moment."""
+    mean: float
+    """Mean over all recorded moments; where it was not among the largest it counts as 0."""
+    last: float
+    """Use at the last moment at which it was among the largest."""
+    start: float
+    """When it was first among the largest, seconds since the epoch."""
+    end: float
+    """When it was last among the largest."""
+    moments: int
+    """At how many recorded moments it was among the largest."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopAnswer:
+    """Who used most over a time."""
+
+    start: float
+    """First second asked for, since the epoch."""
+    end: float
+    """Last second asked for."""
+    of: str
+    """Kind of thing, or the label."""
+    by: str
+    """What was used."""
+    unit: str
+    """UCUM unit of the values."""
+    moments: int
+    """Recorded moments."""
+    entries: tuple[TopItem, ...]
+    """Largest first."""
+
+
+def top_view(top: Any, *, start: float, end: float) -> TopAnswer:
+    """Return who used most as it is served; the parts of `top` are named as those of the answer."""
+    entries = tuple(
+        TopItem(each.name, each.key, each.peak, each.mean, each.last, each.start, each.end, each.moments)
+        for each in top.entries
+    )
+    return TopAnswer(start, end, top.of, top.by, top.unit, top.moments, entries)
 
 
 def _known(value: Any) -> float | None:

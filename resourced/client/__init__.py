@@ -9,7 +9,7 @@ Example:
             print(verdict.reasons)
 """
 
-from resourced.client.answers import Explained, Resource, Table
+from resourced.client.answers import Explained, Resource, Table, Top, TopItem
 from resourced.client.asynchronous import AsyncClient
 from resourced.client.errors import ApiError, ClientError, NotAllowed, NotRunning
 from resourced.client.sse import ServerEvent
@@ -28,5 +28,7 @@ __all__ = [
     "ServerEvent",
     "Table",
     "Target",
+    "Top",
+    "TopItem",
     "find_target",
 ]

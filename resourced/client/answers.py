@@ -42,13 +42,63 @@ class Table:
         times: Wall time of each row, seconds since the epoch.
         series: Columns by the name of the series.
         units: UCUM unit of each series.
+        step_seconds: Width of one row; None where single samples are given.
         raw: The whole answer.
     """
 
     times: tuple[float, ...]
     series: dict[str, tuple[float | None, ...]]
     units: dict[str, str] = field(default_factory=dict)
+    step_seconds: float | None = None
     raw: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TopItem:
+    """One of those that used most over a time.
+
+    Attributes:
+        name: What a person calls it.
+        key: What tells it from others of that name.
+        peak: Largest use at one recorded moment.
+        mean: Mean over all recorded moments; where it was not among the largest it counts as 0.
+        last: Use at the last moment at which it was among the largest.
+        start: When it was first among the largest, seconds since the epoch.
+        end: When it was last among the largest.
+        moments: At how many recorded moments it was among the largest.
+    """
+
+    name: str
+    key: str
+    peak: float
+    mean: float
+    last: float
+    start: float
+    end: float
+    moments: int
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """Who used most over a time.
+
+    Attributes:
+        start: First second asked for, since the epoch.
+        end: Last second asked for.
+        of: Kind of thing, or a label.
+        by: What was used.
+        unit: UCUM unit of the values.
+        moments: Recorded moments.
+        entries: Largest first.
+    """
+
+    start: float
+    end: float
+    of: str
+    by: str
+    unit: str
+    moments: int
+    entries: tuple[TopItem, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +173,13 @@ def table(body: dict[str, Any]) -> Table:
     """Return the answer of /history."""
     columns = {item["series"]: tuple(item["values"]) for item in body["series"]}
     units = {item["series"]: item["unit"] for item in body["series"]}
-    return Table(tuple(body["times"]), columns, units, body)
+    return Table(tuple(body["times"]), columns, units, body["step_seconds"], body)
+
+
+def top(body: Any) -> Top:
+    """Return the answer of /history/top."""
+    found: Top = adapter(Top).validate_python(body)
+    return found
 
 
 def items(body: Any, key: str) -> list[Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
 from resourced.client import answers
-from resourced.client.answers import Explained, Resource, Table
+from resourced.client.answers import Explained, Resource, Table, Top
 from resourced.decision import Decision, Verdict
 
 if TYPE_CHECKING:
@@ -79,6 +79,21 @@ def history(
     """Read series from the history."""
     params = {"metric": list(metrics), "start": start, "end": end, "step": step, "points": points}
     return Call("GET", "/history", answers.table, {**params, "aggregate": aggregate})
+
+
+def at(time: float | str) -> Call[dict[str, Any]]:
+    """Read a past moment as a whole."""
+    return Call("GET", "/resources/all", _same, {"at": time})
+
+
+def top(of: str, **params: Any) -> Call[Top]:
+    """Ask who used most over a time."""
+    return Call("GET", "/history/top", answers.top, {"of": of, **params})
+
+
+def export(start: float | str | None, end: float | str | None) -> Call[Any]:
+    """Ask for a recording; its answer is no JSON and is read by `download`."""
+    return Call("GET", "/history/export", _same, {"start": start, "end": end})
 
 
 def decisions(**params: Any) -> Call[list[Decision]]:

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from resourced.client import calls
-from resourced.client.answers import Explained, Resource, Table
+from resourced.client.answers import Explained, Resource, Table, Top
 from resourced.client.base import ClientBase, check, read, repeatable, stream_headers, stream_query
 from resourced.client.calls import Call
+from resourced.client.download import new_file
 from resourced.client.sse import EventParser, ServerEvent
 from resourced.decision import Decision, Verdict
 
@@ -88,13 +90,60 @@ class Client(ClientBase):
 
         Args:
             metrics: Names or patterns of series.
-            start: Seconds since the epoch, or a time as the API takes it ("-8h").
+            start: Seconds since the epoch, or a time as the API takes it ("8h" for eight hours ago, "03:12").
             end: Likewise; now if not given.
             step: Seconds between rows, or a duration ("1min").
             points: About how many rows, instead of a step.
-            aggregate: How values of one row are put together: mean, min, max, last, …
+            aggregate: How values of one row become one: mean, min, max, last, count, sum, rate, or p99 and the like.
         """
         return self.do(calls.history(metrics, start, end, step, points, aggregate))
+
+    def at(self, time: float | str) -> dict[str, Any]:
+        """Return a past moment as a whole: the newest snapshot's JSON, null where nothing was recorded.
+
+        Args:
+            time: Seconds since the epoch, or a time as the API takes it ("03:12", "2h").
+        """
+        return self.do(calls.at(time))
+
+    def top(
+        self,
+        of: str = "unit",
+        *,
+        by: str = "memory",
+        start: float | str | None = None,
+        end: float | str | None = None,
+        order: str = "peak",
+        limit: int = 10,
+    ) -> Top:
+        """Return who used most over a time.
+
+        Args:
+            of: unit, slice, cgroup, process, command or user; or a label of the series in `by`.
+            by: cpu, memory, swap, io or gpu_memory; with a label, a series.
+            start: Begin; an hour before the end if not given.
+            end: End; now if not given.
+            order: What is compared: peak, mean or last.
+            limit: At most so many.
+        """
+        return self.do(calls.top(of, by=by, start=start, end=end, order=order, limit=limit))
+
+    def export(self, path: Path, *, start: float | str | None = None, end: float | str | None = None) -> int:
+        """Write a recording of some time to a new file and return its size in bytes.
+
+        Args:
+            path: The file, which must not exist.
+            start: Begin; an hour before the end if not given.
+            end: End; now if not given.
+
+        Raises:
+            FileExistsError: There is such a file.
+            OSError: It can't be written.
+        """
+        with new_file(path) as file:
+            for chunk in self._chunks(calls.export(start, end)):
+                file.write(chunk)
+            return file.tell()
 
     def decisions(self, **filters: Any) -> list[Decision]:
         """Return decisions, newest first; filters are since, until, rule, unit, user and limit."""
@@ -184,6 +233,19 @@ class Client(ClientBase):
                 event = parser.feed(line)
                 if event:
                     yield event
+
+    def _chunks(self, call: Call[Any]) -> Iterator[bytes]:
+        """Yield the body of an answer that is no JSON; it is asked for once, and may take its time."""
+        import httpx  # noqa: PLC0415 - imported when the first question is asked
+
+        try:
+            with self._open().stream(call.method, call.path, params=call.query, timeout=None) as response:
+                if not response.is_success:
+                    response.read()
+                    check(response)
+                yield from response.iter_bytes()
+        except httpx.TransportError as error:
+            raise self._failure(error) from error
 
     def _open(self) -> "httpx.Client":
         if self._http is None:

@@ -8,6 +8,7 @@ from typing import Any
 from resourced.quantities import format_duration, format_size
 
 _BARS = "▁▂▃▄▅▆▇█"
+_SHADE = "░"
 _CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "�")
 """Names come from processes and units, which anybody may choose; none may move the cursor."""
 
@@ -91,28 +92,51 @@ def bins(values: Sequence[float | None], width: int) -> list[float | None]:
     return [max(part) if part else None for part in parts]
 
 
-def plot(values: Sequence[float | None], unit: str, width: int = 70, height: int = 10) -> str:
-    """Return a plot with its scale at the left; a gap stays empty."""
+def plot(
+    values: Sequence[float | None],
+    unit: str,
+    width: int = 70,
+    height: int = 10,
+    *,
+    peaks: Sequence[float | None] | None = None,
+) -> str:
+    """Return a plot with its scale at the left; a gap stays empty.
+
+    Args:
+        values: What is drawn, one a column; of more than there are columns the largest of each bin.
+        unit: UCUM unit of the values.
+        width: Columns of the whole.
+        height: Lines.
+        peaks: Largest values where `values` are means, drawn as a shade above them.
+    """
     scale = 12
-    binned = bins(values, max(1, width - scale - 1))
-    known = [value for value in binned if value is not None]
+    columns_ = max(1, width - scale - 1)
+    solid, tall = bins(values, columns_), bins(peaks or values, columns_)
+    known = [value for value in (*solid, *tall) if value is not None]
     if not known:
         return "(no values)"
     low, span = min(known), (max(known) - min(known)) or 1.0
     lines = []
     for row in range(height - 1, -1, -1):
         label = quantity(low + span * row / (height - 1), unit) if row in {0, height - 1} else ""
-        cells = "".join(_cell(value, low, span, row, height) for value in binned)
+        cells = "".join(_cell(value, peak, low, span, row, height) for value, peak in zip(solid, tall, strict=True))
         lines.append(f"{label:>{scale}}┤{cells}".rstrip())
     return "\n".join(lines)
 
 
-def _cell(value: float | None, low: float, span: float, row: int, height: int) -> str:
+def _cell(value: float | None, peak: float | None, low: float, span: float, row: int, height: int) -> str:
+    filled = _filled(value, low, span, row, height)
+    if filled > 0:
+        return _BARS[filled - 1]
+    return _SHADE if _filled(peak, low, span, row, height) > 0 else " "
+
+
+def _filled(value: float | None, low: float, span: float, row: int, height: int) -> int:
+    """Return how many eighths of a cell a column of this height fills; 0 or less for none."""
     if value is None:
-        return " "
+        return 0
     eighths = round((value - low) / span * (height * 8 - 1)) + 1
-    filled = min(8, eighths - row * 8)
-    return _BARS[filled - 1] if filled > 0 else " "
+    return min(8, eighths - row * 8)
 
 
 def pairs(values: dict[str, Any], indent: str = "") -> str:

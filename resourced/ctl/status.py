@@ -7,6 +7,7 @@ import click
 from resourced.ctl import render
 from resourced.ctl.options import common
 from resourced.ctl.session import Session
+from resourced.ctl.storage import store_text
 
 
 @click.command()
@@ -28,8 +29,11 @@ def status(session: Session) -> None:
     for name, health in machine.get("collectors", {}).items():
         if health.get("status") not in {"ok", "absent", "off"}:
             click.echo(f"{name:<10}{health.get('status')}: {render.safe(str(health.get('reason')))}")
+    store = daemon.pop("history", {})
     click.echo("daemon")
     click.echo(render.pairs(daemon, "  "))
+    click.echo("history")
+    click.echo(store_text(store, "  "))
 
 
 def _machine(all_: dict[str, Any]) -> str:

@@ -23,26 +23,40 @@ _BY_PATH = {"process": "processes", "unit": "cgroups", "user": "processes", "gpu
 @click.option("--sort", type=click.Choice(_SORTS), default="memory", show_default=True, help="Largest first.")
 @click.option("--filter", "pattern", default="", help="Only rows whose name contains this.")
 @click.option("--limit", type=click.IntRange(1, 10000), default=20, show_default=True, help="At most so many rows.")
+@click.option("--at", help='A past moment, such as 03:12 or "yesterday 22:00", or how long ago.')
 @click.option("--once", is_flag=True, help="Print once and end; so it is when the output is not a terminal.")
 @click.option("--interval", type=click.FloatRange(0.2, 3600), default=2.0, show_default=True, help="Seconds.")
 @common
-def top(session: Session, *, by: str, sort: str, pattern: str, limit: int, once: bool, interval: float) -> None:
-    """Show who uses the machine now."""
-    live = not once and not session.as_json and sys.stdout.isatty()
+def top(
+    session: Session, *, by: str, sort: str, pattern: str, limit: int, at: str | None, once: bool, interval: float
+) -> None:
+    """Show who uses the machine now, or who did."""
+    live = not once and not at and not session.as_json and sys.stdout.isatty()
     with session.client(patience_seconds=30.0 if live else 0.0) as client:
         if live:
             _live(client, by, sort, pattern, limit, interval)
             return
-        rows = read_rows(client, by, sort, pattern)[:limit]
+        past = client.at(at) if at else None
+        rows = read_rows(client, by, sort, pattern, past)[:limit]
+    if past is not None and not session.as_json:
+        click.echo(f"{render.moment(past['time'])}: the largest that were recorded")
     if session.as_json:
         session.show_json(rows)
     else:
         click.echo(table(rows))
 
 
-def read_rows(client: Client, by: str, sort: str, pattern: str) -> list[Row]:
-    """Return the rows asked for, largest first; what is unknown comes last."""
-    body = client.get(f"/resources/{_BY_PATH[by]}")
+def read_rows(client: Client, by: str, sort: str, pattern: str, past: dict[str, Any] | None = None) -> list[Row]:
+    """Return the rows asked for, largest first; what is unknown comes last.
+
+    Args:
+        client: Asks the daemon.
+        by: What a row is.
+        sort: By what the rows are ordered.
+        pattern: What the name of a row must contain.
+        past: A past moment as a whole; now if None.
+    """
+    body = past or client.get(f"/resources/{_BY_PATH[by]}")
     makers = {"process": _processes, "unit": _units, "user": _users, "gpu": _gpus}
     rows = [row for row in makers[by](body) if pattern in row["name"]]
     return sorted(rows, key=lambda row: (row[sort] is not None, row[sort] or 0), reverse=True)

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Self
@@ -16,9 +17,12 @@ from resourced.errors import HistoryError
 from resourced.history.columns import Columns, Piece, join
 from resourced.history.questions import Questions, R, T
 from resourced.history.reader import Readers, Session, StoredBlock
+from resourced.history.settings import HistorySettings
 from resourced.history.sources import find_sources
-from resourced.history.store import FILE_NAME, Store, check_file, translated
-from resourced.history.window import run_key
+from resourced.history.stats import HistoryStats
+from resourced.history.store import FILE_NAME, SCRATCH, Store, check_file, translated
+from resourced.history.survey import survey
+from resourced.history.window import Window, run_key
 
 _RECORDS = {
     "decision": "id, time, rule, unit, uid, user, data",
@@ -35,7 +39,7 @@ def write_recording(path: Path, pieces: Sequence[Piece], session: Session | None
     """
     if path.exists():
         raise HistoryError(f"{path} exists already; choose another name")
-    with translated(), tempfile.TemporaryDirectory(dir=path.parent, prefix=".resourced-") as place:
+    with translated(), tempfile.TemporaryDirectory(dir=path.parent, prefix=SCRATCH) as place:
         store = Store(Path(place))
         try:
             _copy(store, pieces, session, since, until)
@@ -103,6 +107,7 @@ class Recording(Questions):
 
     def __init__(self, path: Path) -> None:
         check_file(path)
+        self._path = path
         self._readers = Readers(path)
         with self._readers.session() as session:
             start, end = session.row("SELECT min(start), max(end) FROM block")
@@ -127,6 +132,20 @@ class Recording(Questions):
 
     def _pieces(self) -> Sequence[Piece]:
         return ()
+
+    @property
+    def _scratch(self) -> Path | None:
+        return None
+
+    def export(self, path: Path, since: float, until: float) -> None:
+        self._ask(lambda session: write_recording(path, (), session, since, until))
+
+    def stats(self) -> HistoryStats:
+        """Return what the recording holds."""
+        window = Window(HistorySettings())
+        with self._readers.session() as session:
+            found = survey(session, self._path.parent, window, HistorySettings(), problem=None, series=0)
+        return replace(found, path=str(self._path), disk_bytes=self._path.stat().st_size, maximum_bytes=0)
 
     def _kept(self, kind: type[R]) -> Sequence[tuple[int, R]]:
         del kind

@@ -195,19 +195,11 @@ class History(Questions):
             )
         )
 
+    @property
+    def _scratch(self) -> Path | None:
+        return self._directory if self._keeper.readers is not None else None
+
     def export(self, path: Path, since: float, until: float) -> None:
-        """Write a recording of some time to a new file: whole hours, the decisions and events, and who used most.
-
-        It holds names of programs, units and users, but neither command lines nor environments.
-
-        Args:
-            path: The file, which must not exist.
-            since: First moment, seconds since the epoch.
-            until: Last moment.
-
-        Raises:
-            HistoryError: It can't be written.
-        """
         self._keeper.flush(final=True)
         pieces = self._window.view()
         self._ask(lambda session: write_recording(path, pieces, session, since, until))

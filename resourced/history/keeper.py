@@ -5,6 +5,7 @@ more than itself, and sampling never.
 """
 
 import contextlib
+import shutil
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from resourced.history.reader import Readers
 from resourced.history.retention import retain
 from resourced.history.rollup import roll
 from resourced.history.settings import HistorySettings
-from resourced.history.store import FILE_NAME, Store
+from resourced.history.store import FILE_NAME, SCRATCH, Store
 from resourced.history.window import Window
 
 Report = Callable[[str, Mapping[str, Any]], None]
@@ -70,7 +71,9 @@ class Keeper:
     def open(self) -> None:
         """Open the store and read back what is in no block; what is in the way is set aside or waited for."""
         with self._lock:
-            self._opened()
+            store = self._opened()
+            for left in store.path.parent.glob(f"{SCRATCH}*") if store else ():
+                shutil.rmtree(left, ignore_errors=True)
 
     def close(self) -> None:
         """Write what is in memory, and close the store."""

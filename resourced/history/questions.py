@@ -1,10 +1,12 @@
 """All that can be asked of a history, live or recorded."""
 
 import pwd
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 
 from resourced.decision import Decision, LoggedEvent, Outcome
 from resourced.errors import QueryError
@@ -14,6 +16,7 @@ from resourced.history.query import answer, ask
 from resourced.history.reader import Session
 from resourced.history.recorded import RecordedTick, Ticks, find_stretches
 from resourced.history.search import Wanted, find_decision, find_decisions, find_events, find_outcomes
+from resourced.history.store import SCRATCH, translated
 from resourced.history.table import Table
 from resourced.history.top import KINDS, Top, find_top, rank_table
 from resourced.metrics import CATALOGUE, Kind, parse_selector
@@ -36,6 +39,33 @@ class Questions(ABC):
     @abstractmethod
     def _kept(self, kind: type[R]) -> Sequence[tuple[int, R]]:
         """Return the newest records of a kind that are in memory, with their keys."""
+
+    @property
+    @abstractmethod
+    def _scratch(self) -> Path | None:
+        """Return where a file may be made that is soon gone; None where the system makes such files."""
+
+    @abstractmethod
+    def export(self, path: Path, since: float, until: float) -> None:
+        """Write a recording of some time to a new file: whole hours, the decisions and events, and who used most.
+
+        It holds names of programs, units and users, but neither command lines nor environments.
+
+        Args:
+            path: The file, which must not exist.
+            since: First moment, seconds since the epoch.
+            until: Last moment.
+
+        Raises:
+            HistoryError: It can't be written.
+        """
+
+    def recording(self, since: float, until: float) -> BinaryIO:
+        """Return a recording as an open file that has no name any more; see `export`."""
+        with translated(), tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self._scratch) as place:
+            path = Path(place, "recording")
+            self.export(path, since, until)
+            return path.open("rb")
 
     def query(
         self,

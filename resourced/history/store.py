@@ -27,6 +27,8 @@ from resourced.history.slots import Record, from_slots, to_slots
 from resourced.series import Series
 
 FILE_NAME = "history.db"
+SCRATCH = ".resourced-"
+"""How the names of directories begin in which recordings are made; what is left of them after a crash is removed."""
 _CHECKPOINT_PAGES = 4096
 WAL_BYTES = _CHECKPOINT_PAGES * (PAGE_BYTES + 24)
 """Size to which the write-ahead log grows, unless a reader holds it open."""

@@ -1,11 +1,13 @@
 """A small daemon for the API to serve: states made of plain values, a history in lists."""
 
 import asyncio
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, BinaryIO, Union, get_args, get_origin, get_type_hints
 
+from resourced.api.views import TopItem
 from resourced.decision import (
     Candidate,
     Decision,
@@ -19,7 +21,7 @@ from resourced.decision import (
     Step,
     Verdict,
 )
-from resourced.errors import ActionRefused
+from resourced.errors import ActionRefused, QueryError
 from resourced.series import Series
 from resourced.snapshot import SECTIONS, Health, Snapshot
 from resourced.snapshot.cgroups import Cgroup, Cgroups
@@ -140,6 +142,22 @@ class FakeTable:
     times: tuple[float, ...]
     series: dict[Series, tuple[float, ...]]
     step: float | None = None
+    resolution: float | None = 60.0
+
+    def to_csv(self) -> str:
+        return "time,used\n1,2\n"
+
+    def to_arrow(self) -> bytes:
+        raise QueryError("format", "arrow needs the package pyarrow, which is not installed; use csv")
+
+
+@dataclass(frozen=True, slots=True)
+class FakeTop:
+    of: str
+    by: str
+    unit: str = "By"
+    moments: int = 7
+    entries: tuple[TopItem, ...] = (TopItem("a.service", "/a:1", 3.0, 2.0, 1.0, TIME, TIME + 9, 5),)
 
 
 class FakeHistory:
@@ -156,6 +174,23 @@ class FakeHistory:
         return FakeTable(
             (TIME, TIME + 1), {Series("system.memory.usage", (("state", "used"),)): (1.0, float("nan"))}, 1.0
         )
+
+    def at(self, time: float) -> Mapping[str, Any]:
+        self.asked = {"at": time}
+        if time < TIME:
+            raise QueryError("at", "nothing was recorded around this time")
+        sections = dict.fromkeys(SECTIONS)
+        return {"sequence": None, "time": time, "monotonic_seconds": None, **sections, "collectors": {}}
+
+    def top(self, of: str, *, by: str, start: float, end: float, order: str = "peak", limit: int = 10) -> FakeTop:
+        self.asked = {"of": of, "by": by, "start": start, "end": end, "order": order, "limit": limit}
+        return FakeTop(of, by)
+
+    def recording(self, since: float, until: float) -> BinaryIO:
+        self.asked = {"since": since, "until": until}
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+        file.write(bytes(200_000))
+        return file
 
     def decisions(
         self,
@@ -216,6 +251,9 @@ class FakeService:
         await asyncio.sleep(0.01)
         self.samples += 1
         return self.publish()
+
+    def now(self) -> float:
+        return TIME + 1000
 
     async def fresh(self) -> FakeState:
         if self._sampling is None or self._sampling.done():

@@ -139,7 +139,7 @@ async def test_changes_are_made_and_audited(access: AccessSettings) -> None:
         assert (await client.post("/decisions/none/veto")).status_code == 404
     assert service.levels == ["debug"]
     assert service.judged == [("approve", one, "token ops"), ("veto", one, "token ops")]
-    assert [fields["change"] for event, fields in service.audited if event == "api_change"] == [
+    assert [fields["change"] for event, fields in service.audited if event == "api_changed"] == [
         "log-level",
         "approve",
         "veto",

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from resourced.api import create_app
-from tests.api.fakes import FakeService
+from tests.api.fakes import TIME, FakeService
 from tests.api.serving import served
 
 
@@ -143,6 +143,55 @@ async def test_history_decisions_and_catalog_are_served(client: httpx.AsyncClien
     assert (await client.get("/catalog")).json()["metrics"][0]["openmetrics"] == "system_cpu_utilization_ratio"
     verdict = json.loads((await client.get("/prune")).content)
     assert (verdict["prune"], verdict["rules"][0]["rule"]) == (False, "memory-low")
+
+
+async def test_values_come_in_other_forms(client: httpx.AsyncClient) -> None:
+    text = await client.get("/history?metric=memory.used&format=csv")
+    assert text.headers["content-type"].startswith("text/csv")
+    assert text.text == "time,used\n1,2\n"
+    arrow = await client.get("/history?metric=memory.used&format=arrow")
+    assert (arrow.status_code, arrow.json()["parameter"]) == (422, "format")
+
+
+async def test_times_are_told_from_the_daemons_own_present(client: httpx.AsyncClient, service: FakeService) -> None:
+    await client.get("/history?metric=memory.used&aggregate=p99.9&start=10s")
+    assert (service.history.asked["start"], service.history.asked["end"]) == (TIME + 990, TIME + 1000)
+    assert service.history.asked["aggregate"] == "p99.9"
+    wrong = await client.get("/history?metric=memory.used&aggregate=p101")
+    assert (wrong.status_code, wrong.json()["parameter"]) == (422, "aggregate")
+    assert "p99" in wrong.json()["detail"]
+    empty = await client.get("/history?metric=memory.used&start=now&end=1h")
+    assert "before end" in empty.json()["detail"]
+
+
+async def test_a_past_moment_is_served_as_a_whole(client: httpx.AsyncClient, service: FakeService) -> None:
+    past = await client.get(f"/resources/all?at={TIME + 5}")
+    assert (past.status_code, past.json()["time"]) == (200, TIME + 5)
+    none = await client.get("/resources/all?at=0")
+    assert (none.status_code, none.json()["parameter"]) == (422, "at")
+    service.state = None
+    assert (await client.get(f"/resources/all?at={TIME + 5}")).status_code == 200
+
+
+async def test_who_used_most_is_told(client: httpx.AsyncClient, service: FakeService) -> None:
+    answer = await client.get("/history/top?of=user&by=cpu&start=1h&order=mean&limit=3")
+    assert answer.json()["entries"][0]["name"] == "a.service"
+    assert service.history.asked == {
+        "of": "user", "by": "cpu", "start": TIME - 2600, "end": TIME + 1000, "order": "mean", "limit": 3,
+    }  # fmt: skip
+
+
+async def test_a_recording_is_for_those_who_may_change_things(tmp_path: Path) -> None:
+    async with served(tmp_path) as s, s.unix() as unix, s.tcp() as tcp:
+        assert (await tcp.get("/history/export")).status_code == 401
+        head = await unix.head("/history/export")
+        answer = await unix.get("/history/export?start=1h")
+        assert (answer.status_code, len(answer.content)) == (200, 200_000)
+        assert head.headers["content-length"] == "200000"
+        assert "history_exported" in [event for event, _ in s.service.audited]
+        async with s.app.context.exporting:
+            busy = await unix.get("/history/export")
+        assert (busy.status_code, busy.headers["retry-after"]) == (503, "10")
 
 
 async def test_a_fault_is_a_problem_and_goes_to_the_journal(

@@ -61,10 +61,24 @@ ALL = {
     "collectors": {"processes": HEALTH, "gpus": {"status": "stale", "reason": "overran"}},
 }  # fmt: skip
 HISTORY = {
-    "start": 0.0, "end": 30.0, "step_seconds": 10.0, "aggregate": "mean", "times": [0.0, 10.0, 20.0],
+    "start": 0.0, "end": 30.0, "step_seconds": 10.0, "resolution_seconds": None, "aggregate": "mean",
+    "times": [0.0, 10.0, 20.0],
     "series": [{"series": "system.memory.usage", "metric": "m", "labels": {}, "unit": "By",
                 "values": [1024.0, None, 4096.0]}],
 }  # fmt: skip
+TOP = {
+    "start": 0.0, "end": 30.0, "of": "unit", "by": "memory", "unit": "By", "moments": 3,
+    "entries": [{"name": "hog.service", "key": "/a:1", "peak": 4096.0, "mean": 2048.0, "last": 1024.0, "start": 0.0,
+                 "end": 20.0, "moments": 3}],
+}  # fmt: skip
+TIER = {"resolution_seconds": 0.0, "bytes": 500, "samples": 2000, "blocks": 1, "start": 1.7e9, "end": 1.7e9 + 3600}
+STORE = {
+    "path": "/var/lib/resourced/history.db", "problem": None, "disk_bytes": 4096, "free_bytes": 0,
+    "maximum_bytes": 1 << 28, "memory_bytes": 10, "oldest": 1.7e9, "newest": 1.7e9 + 3600, "series": 200,
+    "bytes_per_sample": 0.25, "bytes_per_day": 4e6, "tops_bytes": 7, "decisions": 1, "lost_ticks": 2,
+    "tiers": [TIER, {**TIER, "resolution_seconds": 60.0, "samples": 0, "start": None, "end": None}],
+}  # fmt: skip
+RECORDING = b"SQLite format 3\0" + bytes(100_000)
 STREAM = b': hello\n\nid: 1\nevent: decision\ndata: {"rule": "r",\ndata: "time": 1}\n\nevent: sample\ndata: text\n\n'
 
 
@@ -79,9 +93,11 @@ def answers() -> dict[str, tuple[int, Any]]:
         "GET /prune": (200, asdict(VERDICT)),
         "GET /prune/preview": (200, {"pid": 10, "rules": {"memory-low": {"margin": 1.5}}, "notes": ["far"]}),
         "GET /history": (200, HISTORY),
+        "GET /history/top": (200, TOP),
+        "GET /history/export": (200, RECORDING),
         "GET /decisions": (200, {"decisions": [decision]}),
         f"GET /decisions/{DECISION.id}": (200, {"decision": decision, "outcomes": [asdict(OUTCOME)]}),
-        "GET /healthz": (200, {"status": "ok", "history": {"bytes": 5, "tiers": {"raw": 1}}}),
+        "GET /healthz": (200, {"status": "ok", "history": STORE}),
         "GET /catalog": (200, {"metrics": [{"name": "a.b", "unit": "By", "kind": "gauge", "help": "Text."}]}),
         "GET /events": (200, STREAM),
         "POST /log-level": (200, {"done": True}),

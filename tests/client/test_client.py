@@ -7,7 +7,7 @@ import pytest
 from resourced.client import ApiError, AsyncClient, Client, NotAllowed, NotRunning
 from resourced.snapshot import Snapshot
 from resourced.snapshot.processes import Processes
-from tests.client.fakes import DECISION, OUTCOME, FakeDaemon, running
+from tests.client.fakes import DECISION, OUTCOME, RECORDING, FakeDaemon, running
 
 # httpcore leaves a Unix socket whose connection failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
@@ -36,6 +36,9 @@ def test_answers_are_the_daemons_own_types(daemon: FakeDaemon) -> None:
         table = client.history(["system.memory.usage"], start="1h", points=3)
         assert table.series == {"system.memory.usage": (1024.0, None, 4096.0)}
         assert table.units == {"system.memory.usage": "By"}
+        assert table.step_seconds == 10.0
+        assert client.top("unit", by="memory", start="1h").entries[0].name == "hog.service"
+        assert client.at("03:12")["processes"]["threads"] == 3
         assert client.prune(pid=10)["pid"] == 10
         assert client.status()["status"] == "ok"
         assert client.catalog()["metrics"]
@@ -43,6 +46,19 @@ def test_answers_are_the_daemons_own_types(daemon: FakeDaemon) -> None:
     assert paths[:2] == ["/prune?fresh=1", "/decisions?rule=r"]
     assert "/resources/all?full=1" in paths
     assert "/history?metric=system.memory.usage&start=1h&points=3" in paths
+
+
+def test_a_recording_becomes_a_whole_file_or_none(daemon: FakeDaemon, tmp_path: Path) -> None:
+    path = tmp_path / "night"
+    with Client(daemon.address) as client:
+        assert client.export(path, start="8h") == len(RECORDING)
+        assert path.read_bytes() == RECORDING
+        with pytest.raises(FileExistsError, match="choose another name"):
+            client.export(path)
+        daemon.answers["GET /history/export"] = (403, {"title": "Forbidden", "status": 403})
+        with pytest.raises(ApiError, match="Forbidden"):
+            client.export(tmp_path / "other")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["night", "socket"]
 
 
 def test_changes_are_posted_and_a_refusal_is_a_sentence(daemon: FakeDaemon) -> None:

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from resourced.clock import SystemClock
 from resourced.ctl import Exit
 from resourced.ctl.run import run
-from tests.client.fakes import DECISION, FakeDaemon, running
+from resourced.history import History
+from tests.api.fakes import make_snapshot
+from tests.client.fakes import DECISION, RECORDING, FakeDaemon, running
 
 # httpcore leaves a Unix socket whose connection failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
@@ -37,6 +40,8 @@ VERBS = [
     ("top",),
     ("history", "m"),
     ("history", "--stats"),
+    ("history", "top", "--of", "unit"),
+    ("top", "--at", "03:12"),
     ("decisions",),
     ("explain", DECISION.id),
     ("why", "10"),
@@ -77,13 +82,39 @@ def test_top_sorts_filters_and_shows_no_control_characters(daemon: FakeDaemon) -
 def test_history_draws_and_writes_csv(daemon: FakeDaemon) -> None:
     assert "max 4.0 KiB" in told("history", "m")
     assert told("history", "m", "--csv").splitlines()[1:] == ["0.0,1024.0", "10.0,", "20.0,4096.0"]
-    assert "bytes" in told("history", "--stats")
+    assert "0.25 bytes" in told("history", "--stats")
+    assert "minutes" in told("status")
+    assert [path for _, path, _, _ in daemon.asked if "aggregate=max" in path]
     status, body = daemon.answers["GET /history"]
     empty = {**body["series"][0], "series": "other", "values": [None, None, None]}
     daemon.answers["GET /history"] = (status, {**body, "series": [*body["series"], empty]})
     assert "(no values)" in told("history", "m", "other")
     daemon.answers["GET /history"] = (status, {**body, "times": [], "series": []})
     assert "Nothing was recorded" in told("history", "m")
+
+
+def test_a_recording_is_taken_and_kept_elsewhere(daemon: FakeDaemon, tmp_path: Path) -> None:
+    taken = tmp_path / "night"
+    assert "97.7 KiB" in told("history", "export", str(taken), "--since", "8h")
+    assert taken.read_bytes() == RECORDING
+    assert run(["history", "export", str(taken)]) == Exit.FAILED
+
+
+def test_an_import_refuses_what_is_no_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_bytes(b"text")
+    assert run(["history", "import", str(wrong), "--directory", str(tmp_path / "state")]) == Exit.FAILED
+    assert "can't be imported" in capsys.readouterr().err
+    assert not (tmp_path / "state").exists()
+
+
+def test_an_import_is_a_history_from_then_on(tmp_path: Path) -> None:
+    with History(tmp_path / "live", clock=SystemClock(), report=lambda *_: None) as history:
+        history.append(make_snapshot())
+        history.export(tmp_path / "night", 0, 1e11)
+    assert "holds" in told("history", "import", str(tmp_path / "night"), "--directory", str(tmp_path / "state"))
+    with History(tmp_path / "state", clock=SystemClock(), report=lambda *_: None) as history:
+        assert history.at(make_snapshot().time)["time"] == make_snapshot().time
 
 
 def test_explain_shows_candidates_and_outcomes(daemon: FakeDaemon) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from resourced.errors import HistoryCorrupt, HistoryError, QueryError
 from resourced.history import Recording, import_recording
+from resourced.history.store import SCRATCH
 from resourced.snapshot import SECTIONS, Health, Snapshot
 from resourced.snapshot.cpu import Core, Cpu
 from resourced.snapshot.memory import Memory
@@ -217,3 +218,15 @@ def test_an_empty_time_makes_an_empty_recording(tmp_path: Path) -> None:
     with Recording(file) as recording:
         assert recording.start is None
         assert recording.query(["*"], start=0, end=4e9).series == {}
+
+
+def test_a_recording_leaves_no_file_behind_nor_does_one_that_was_broken_off(tmp_path: Path) -> None:
+    kit = Kit(tmp_path)
+    kit.fill(100)
+    with kit.history.recording(0, 4e9) as file:
+        assert file.read(15) == b"SQLite format 3"
+    assert list(tmp_path.glob(f"{SCRATCH}*")) == []
+    kit.history.close()
+    (tmp_path / f"{SCRATCH}left/inner").mkdir(parents=True)
+    Kit(tmp_path).history.close()
+    assert list(tmp_path.glob(f"{SCRATCH}*")) == []

@@ -64,15 +64,41 @@ def group() -> None:
 @group.command()
 @_config
 @_set
-def run(paths: tuple[Path, ...], options: tuple[str, ...]) -> int:
+@click.option(
+    "--replay",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Serve the recording FILE; nothing of this machine is read or touched.",
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(0, 1e6),
+    help="With --replay: how many recorded seconds pass in one, by default 1; 0 for as many as can be.",
+)
+def run(paths: tuple[Path, ...], options: tuple[str, ...], replay: Path | None, speed: float | None) -> int:
     """Run the daemon in the foreground until SIGTERM or SIGINT."""
-    from resourced.daemon import run as run_daemon  # noqa: PLC0415 - the other commands don't need the daemon's parts
-
+    if speed is not None and replay is None:
+        raise click.UsageError("--speed is for --replay FILE; this machine can't be hurried")
     try:
+        if replay is not None:
+            return _replay(_loader(paths, options), replay, 1.0 if speed is None else speed)
+        from resourced.daemon import run as run_daemon  # noqa: PLC0415 - other commands don't need the daemon's parts
+
         return run_daemon(_loader(paths, options))
     except ConfigError as error:
         click.echo(error, err=True)
         return Exit.CONFIG
+
+
+def _replay(load: "Callable[[], Loaded]", path: Path, speed: float) -> int:
+    from resourced.errors import HistoryError  # noqa: PLC0415 - only here
+    from resourced.replaying import run as run_replay  # noqa: PLC0415 - the other commands don't need the parts
+
+    try:
+        return run_replay(load, path, speed)
+    except HistoryError as error:
+        click.echo(f"{path} can't be replayed: {error}", err=True)
+        return Exit.USAGE
 
 
 @group.command("check-config")

@@ -15,22 +15,20 @@ from typing import Any
 import uvloop
 
 from resourced import __version__, journal
-from resourced.api import ApiServer, create_app, make_sockets
 from resourced.clock import SystemClock
 from resourced.config import ResourceConfig, state_directory
 from resourced.configfiles import Loaded
 from resourced.decision import Phase
 from resourced.errors import ConfigError
+from resourced.front import Front
 from resourced.history import History
 from resourced.journal import Notifier
 from resourced.manager import ResourceManager, State
 from resourced.monitor import ResourceMonitor
 from resourced.parts import (
     access_settings,
-    api_settings,
     changed_keys,
     history_settings,
-    listen_settings,
     log_settings,
     needs_restart,
     rules_of,
@@ -93,10 +91,7 @@ class Daemon:
         if config.daemon.nice is not None:
             os.setpriority(os.PRIO_PROCESS, 0, config.daemon.nice)
         rules = rules_of(config)
-        self._listen = listen_settings(config, os.environ, os.geteuid())
-        self._runtime_directory()
-        self._sockets = make_sockets(self._listen)
-        self._listeners = tuple(_told(sock.getsockname()) for sock in self._sockets)
+        self._front = Front(config)
         self._notifier = Notifier()
         directory = state_directory(config, os.environ, os.geteuid()) if config.history.enabled else None
         self._history = History(directory, settings=history_settings(config), clock=SystemClock(), report=self._report)
@@ -114,8 +109,7 @@ class Daemon:
         for event, fields in self._early:
             service.keep(event, fields)
         self._service = service
-        self._app = create_app(service, api_settings(config))
-        self._server = ApiServer(self._app, self._sockets, self._listen)
+        self._front.open(service)
         self._keeper = _Keeper(self._manager, self._history, self._notifier, config)
 
     async def live(self) -> bool:
@@ -127,9 +121,9 @@ class Daemon:
         loop.add_signal_handler(signal.SIGUSR1, self._log_level, "debug")
         loop.add_signal_handler(signal.SIGUSR2, self._log_level, None)
         loop.set_default_executor(ThreadPoolExecutor(self._loaded.config.api.query_threads, "query"))
-        serving = asyncio.create_task(self._server.serve())
+        serving = asyncio.create_task(self._front.serve())
         await asyncio.to_thread(self._manager.tick)
-        await self._server.started()
+        await self._front.started()
         self._manager.subscribe(self._keeper.on_state)
         self._manager.start()
         self._ready()
@@ -160,7 +154,7 @@ class Daemon:
                 await asyncio.to_thread(self._monitor.reconfigure, sources_of(config), switched_off(config))
             if any(key.startswith(("rule.", "policy.", "actions.")) for key in keys):
                 await asyncio.to_thread(self._manager.set_rules, rules)
-            self._app.set_access(access)
+            self._front.set_access(access)
             if "log.level" in keys:
                 journal.set_level(config.log.level)
             later = needs_restart(keys)
@@ -177,13 +171,13 @@ class Daemon:
     def _ready(self) -> None:
         settle()
         seconds = round(time.monotonic() - self._began, 3)
-        self._report("daemon_ready", {"seconds": seconds, "listeners": ", ".join(self._listeners)})
+        self._report("daemon_ready", {"seconds": seconds, "listeners": ", ".join(self._front.listeners)})
         self._notifier.ready(self._keeper.summary())
 
     async def _stop(self, serving: "asyncio.Task[None]") -> bool:
         self._notifier.stopping()
         self._report("daemon_stopping", {"reason": self._reason})
-        self._server.stop()
+        self._front.stop()
         try:
             async with asyncio.timeout(self._loaded.config.daemon.stop_timeout):
                 await serving
@@ -194,7 +188,7 @@ class Daemon:
             self._keeper.save()
             await asyncio.to_thread(self._history.close)
             stuck = self._monitor.close(timeout_seconds=0.5)
-            self._remove_socket()
+            self._front.remove_socket()
         self._report("daemon_stopped", {})
         self._notifier.close()
         return bool(stuck)
@@ -228,7 +222,7 @@ class Daemon:
     def _describe(self) -> dict[str, Any]:
         policy = self._loaded.config.policy
         return {
-            "listeners": list(self._listeners),
+            "listeners": list(self._front.listeners),
             "configuration": self._told_files(),
             "policy": {
                 "profile": policy.profile,
@@ -239,23 +233,6 @@ class Daemon:
 
     def _told_files(self) -> str:
         return ", ".join(map(str, self._loaded.files)) or "as shipped"
-
-    def _runtime_directory(self) -> None:
-        path = self._listen.socket
-        if path is None:
-            return
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        except OSError as error:
-            raise ConfigError(
-                f"{path.parent}: can't be made: {error.strerror}; set daemon.runtime_directory or api.socket to a"
-                " place that may be written"
-            ) from error
-
-    def _remove_socket(self) -> None:
-        """Remove our own Unix socket; one that systemd handed over is systemd's."""
-        if self._listen.socket is not None and "LISTEN_FDS" not in os.environ:
-            self._listen.socket.unlink(missing_ok=True)
 
 
 class _Keeper:
@@ -312,10 +289,3 @@ class _Keeper:
         firing = [each.rule for each in rules if each.phase in (Phase.FIRING, Phase.CLEARING)]
         shown = f"rules that fire: {', '.join(firing)}" if firing else "no rule fires"
         return f"sample {state.snapshot.sequence}, {shown}"
-
-
-def _told(name: Any) -> str:
-    if isinstance(name, str):
-        return name or "unnamed socket"
-    host, port = str(name[0]), name[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

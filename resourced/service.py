@@ -5,28 +5,73 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from resourced import __version__, journal
+from resourced.api.service import HistoryView
 from resourced.collectors.base import Roots
 from resourced.collectors.processes import read_command_line
 from resourced.decision import LoggedEvent
 from resourced.errors import ActionRefused, ConfigError
-from resourced.history import History
+from resourced.history import HistoryStats
 from resourced.journal import EVENTS, Priority
-from resourced.manager import ResourceManager, State
-from resourced.policy import outlook
+from resourced.manager import State
+from resourced.policy import Judgement, outlook
 from resourced.process import own_usage
 
 _STALE_INTERVALS = 5
 """Samples older than so many intervals are not fresh."""
 
 
+class Ticking(Protocol):
+    """What brings new states: the manager that samples this machine, or the player of a recording."""
+
+    @property
+    def state(self) -> State | None:
+        """The newest state; None before the first."""
+        ...
+
+    interval_seconds: float
+    """Time from one state to the next."""
+
+    async def fresh(self) -> State:
+        """Return a state that is as new as can be."""
+        ...
+
+    def compared(self) -> tuple[Judgement, Judgement | None] | None:
+        """Return the newest judgement and one about half a minute older."""
+        ...
+
+    def subscribe(self, callback: Callable[[State], None]) -> Callable[[], None]:
+        """Call back with each new state; returns what ends it."""
+        ...
+
+    def follow(self, callback: Callable[[Any], None]) -> Callable[[], None]:
+        """Call back with each decision and event; returns what ends it."""
+        ...
+
+    def tell(self, item: Any) -> None:
+        """Hand something to those who follow."""
+        ...
+
+
+class Remembered(HistoryView, Protocol):
+    """What the service asks of a history besides questions."""
+
+    def record(self, item: LoggedEvent) -> None:
+        """Keep an event."""
+        ...
+
+    def stats(self) -> HistoryStats:
+        """Return what it holds and costs."""
+        ...
+
+
 class DaemonService:
     """The daemon as the API sees it.
 
     Args:
-        manager: Samples and judges.
+        manager: Brings new states.
         history: Remembers.
         reload: Reads the configuration again and puts it into force.
         describe: What else is told of the daemon in /healthz: configuration, listeners.
@@ -37,8 +82,8 @@ class DaemonService:
 
     def __init__(
         self,
-        manager: ResourceManager,
-        history: History,
+        manager: Ticking,
+        history: Remembered,
         *,
         reload: Callable[[], Awaitable[None]],
         describe: Callable[[], Mapping[str, Any]],
@@ -84,19 +129,22 @@ class DaemonService:
             told["sampling"] = {
                 "sequence": state.snapshot.sequence,
                 "interval_seconds": self._manager.interval_seconds,
-                "age_seconds": round(time.monotonic() - state.snapshot.monotonic_seconds, 3),
+                "age_seconds": round(self._age_seconds(state), 3),
                 "lag_seconds": round(state.lag_seconds, 6),
                 "duration_seconds": round(state.duration_seconds, 6),
             }
         told["history"] = asdict(self.history.stats())
         return told
 
+    def _age_seconds(self, state: State) -> float:
+        return time.monotonic() - state.snapshot.monotonic_seconds
+
     def ready(self) -> tuple[bool, str]:
         """Return whether samples are fresh, and why not."""
         state = self.state
         if state is None:
             return False, "nothing has been sampled yet"
-        age = time.monotonic() - state.snapshot.monotonic_seconds
+        age = self._age_seconds(state)
         if age > _STALE_INTERVALS * self._manager.interval_seconds:
             return False, f"the newest sample is {age:.1f} s old"
         if not any(health.usable for health in state.snapshot.collectors.values()):

@@ -144,7 +144,8 @@ class Recording(Questions):
         """Return what the recording holds."""
         window = Window(HistorySettings())
         with self._readers.session() as session:
-            found = survey(session, self._path.parent, window, HistorySettings(), problem=None, series=0)
+            (series,) = session.row("SELECT count(*) FROM series")
+            found = survey(session, self._path.parent, window, HistorySettings(), problem=None, series=series)
         return replace(found, path=str(self._path), disk_bytes=self._path.stat().st_size, maximum_bytes=0)
 
     def _kept(self, kind: type[R]) -> Sequence[tuple[int, R]]:

@@ -1,4 +1,7 @@
-"""The largest cgroups and processes of a sample: who was using the machine."""
+"""The largest cgroups and processes of a sample: who was using the machine.
+
+All that the policy reads of a candidate is kept, so that the past can be judged like the present.
+"""
 
 import json
 import zlib
@@ -23,6 +26,9 @@ CGROUP_VALUES = (
     "io_read_bytes_per_second",
     "io_write_bytes_per_second",
     "pids",
+    "memory_min_bytes",
+    "memory_low_bytes",
+    "reclaim_scanned_pages_per_second",
 )
 PROCESS_IDENTITY = ("pid", "start_time_ticks", "ppid", "session", "name", "uid", "cgroup", "oom_score_adj")
 PROCESS_VALUES = (
@@ -34,6 +40,7 @@ PROCESS_VALUES = (
     "io_read_bytes_per_second",
     "io_write_bytes_per_second",
     "threads",
+    "nice",
     "gpu_memory_bytes",
 )
 

@@ -242,6 +242,14 @@ _ALL = (
         "The end of a recording is reached",
         "The last moment is served until the daemon is told to end.",
     ),
+    Event(
+        "replay_failed",
+        "a2e95b7c0f3d4186b6d1c48f72e9a035",
+        Priority.ERROR,
+        "The recording can't be read any further: {reason}",
+        "A recording is damaged",
+        "What was played up to then is still served.",
+    ),
     # The log itself
     Event(
         "suppressed",

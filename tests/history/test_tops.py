@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from resourced.errors import HistoryCorrupt, QueryError
-from resourced.history.tops import TopsTick, encode_tops, take_tops
+from resourced.history.tops import CGROUP_VALUES, PROCESS_VALUES, TopsTick, encode_tops, take_tops
 from resourced.history.topspack import pack_tops, read_frame, read_tops
 from resourced.snapshot.gpus import GpuProcess
 from tests.history.fakes import START, Kit, decision
@@ -68,13 +68,13 @@ CGROUPS = st.builds(
     lambda path, inode, values: (path, None, inode, *values),
     st.sampled_from(["/a", "/b", "/c.slice"]),
     st.integers(1, 2),
-    st.lists(VALUES, min_size=10, max_size=10),
+    st.lists(VALUES, min_size=len(CGROUP_VALUES), max_size=len(CGROUP_VALUES)),
 )
 PROCESSES = st.builds(
     lambda pid, name, values: (pid, 5, 1, 1, name, None, "/a", 0, *values),
     st.integers(1, 4),
     st.sampled_from(["sh", "sshd"]),
-    st.lists(VALUES, min_size=9, max_size=9),
+    st.lists(VALUES, min_size=len(PROCESS_VALUES), max_size=len(PROCESS_VALUES)),
 )
 TICKS = st.lists(
     st.builds(
@@ -103,7 +103,7 @@ def test_recordings_come_back_packed_or_not(batches: list[list[TopsTick]]) -> No
 
 
 def test_a_damaged_recording_is_told() -> None:
-    packed = pack_tops([encode_tops([TopsTick(1.0, (("/a", None, 1, *([1.0] * 10)),), ())])])
+    packed = pack_tops([encode_tops([TopsTick(1.0, (("/a", None, 1, *([1.0] * len(CGROUP_VALUES))),), ())])])
 
     with pytest.raises(HistoryCorrupt, match="checksum"):
         read_frame(packed[:-1] + b"!")

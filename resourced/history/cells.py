@@ -16,6 +16,8 @@ MINUTE, HOUR = 60, 3600
 _LENGTHS = struct.Struct("<5I")
 _SAME = 0xFFFFFFFF
 _COLUMNS = 5
+_SHORT_ERROR = 2.0**-24
+"""Largest relative error of a number in single precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +94,10 @@ def encode_cells(cells: Cells) -> bytes:
 
     if not cells.count.any():
         return b""
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         short = cells.mean.astype(np.float32).astype(np.float64)
-    mean = np.where(np.isfinite(short), short, cells.mean)
+        # What single precision can't hold, too large or too small, stays as it is.
+        mean = np.where(np.abs(short - cells.mean) <= np.abs(cells.mean) * _SHORT_ERROR, short, cells.mean)
     mean = np.where(cells.minimum == cells.maximum, cells.minimum, np.clip(mean, cells.minimum, cells.maximum))
     columns = (cells.minimum, cells.maximum, mean, cells.last, cells.count)
     bodies: list[bytes] = []

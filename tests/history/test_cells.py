@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resourced.errors import HistoryCorrupt
@@ -68,6 +68,7 @@ NUMBERS = st.one_of(st.just(float("nan")), st.floats(-1e9, 1e9), st.integers(-10
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=200))
+@example([0.0, 1.1587608814653387e-222])
 def test_cells_come_back(values: list[float]) -> None:
     edges = list(range(0, len(values), 7))
     cells = cells_of(values, edges)

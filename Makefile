@@ -10,10 +10,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help run test lint format bench pins clean
+.PHONY: help run test test-long lint format bench pins clean
 
 help: ## List the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: $(VENV)/.run ## Run the daemon in the foreground as the present user; ARGS="--set api.port=9000" adds options
 	@exec $(BIN)/resourced run $(ARGS)
@@ -23,6 +23,9 @@ test: $(VENV)/.test ## Run the tests and hold the coverage to the bound in pypro
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered $(if $(ARGS),--fail-under=0)
+
+test-long: $(VENV)/.long ## Test the API at length: thousands of made and broken requests, crowds, Prometheus, a browser
+	$(BIN)/python -m pytest -q -n0 -m long tests/long -rs $(ARGS)
 
 lint: $(VENV)/.lint ## Check style, types and the direction of imports
 	$(BIN)/ruff check
@@ -70,6 +73,11 @@ $(VENV)/.test: packaging/requirements-test.txt $(VENV)/.run
 
 $(VENV)/.lint: packaging/requirements-lint.txt $(VENV)/.test
 	@echo "Installing the linters"
+	@$(INSTALL) -r $<
+	@touch $@
+
+$(VENV)/.long: packaging/requirements-long.txt $(VENV)/.test
+	@echo "Installing what makes requests"
 	@$(INSTALL) -r $<
 	@touch $@
 

@@ -1,6 +1,6 @@
 """Pin what pyproject.toml allows, with hashes, for the oldest Python that is supported.
 
-Run by `make pins`. Four files, so that a machine that only runs the daemon gets no test tools; each later file keeps
+Run by `make pins`. Several files, so that a machine that only runs the daemon gets no test tools; each later file keeps
 the versions of the earlier ones. Lines that would name a registry or a path are left out.
 """
 
@@ -28,11 +28,12 @@ def wanted() -> dict[str, list[str]]:
         "requirements.txt": project["project"]["dependencies"],
         "requirements-test.txt": groups["test"],
         "requirements-lint.txt": groups["lint"],
+        "requirements-long.txt": groups["long"],
     }
 
 
 def main() -> None:
-    """Write the four files."""
+    """Write the files."""
     with tempfile.TemporaryDirectory() as scratch:
         done: list[Path] = []
         for name, ranges in wanted().items():

@@ -1,6 +1,7 @@
 """Where the API listens, for whom, and how much of it one caller may have."""
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -14,6 +15,14 @@ def _address(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError:
         raise ValueError(f"{text!r} is not an IP address; write for example 127.0.0.1 or ::1") from None
+
+
+def _origin(text: str) -> str:
+    if re.fullmatch(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?", text) is None:
+        raise ValueError(
+            f"{text!r} is not an origin; write scheme and host, for example https://dashboard.example:3000"
+        )
+    return text
 
 
 class ApiConfig(Section):
@@ -43,6 +52,8 @@ class ApiConfig(Section):
     """PEM file with its key."""
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
     """Names that the Host header may carry over TCP, without port: no web page reaches the API by its own name."""
+    cors_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = ()
+    """Web pages of these origins, such as https://dashboard.example, may read answers; none may by default."""
     cache_time: Annotated[Duration, Field(ge=0, le=60)] = 1.0
     """For how long callers may keep an answer."""
     top: Annotated[Count, Field(ge=0, le=1000)] = 20

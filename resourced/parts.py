@@ -75,6 +75,7 @@ def api_settings(config: ResourceConfig) -> ApiSettings:
         resources=ResourceSettings(cache_seconds=api.cache_time, top=api.top),
         access=access_settings(config),
         limits=_limits(config),
+        cors_origins=api.cors_origins,
     )
 
 

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resourced.api import changes, openapi, past, reads, records
 from resourced.api.access import AccessSettings, Peer
@@ -24,6 +25,8 @@ class ApiSettings:
     """Who may do what."""
     limits: Limits = field(default_factory=Limits)
     """How much of the daemon one caller may have."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins whose web pages may read answers."""
 
 
 class App:
@@ -46,7 +49,16 @@ class App:
         self.context = Context(
             service, self.encoded, self.hub, settings.access, settings.limits, self._document, self._page
         )
-        self._border = Border(self.context, _router(self.context, self._endpoints))
+        self._border: ASGIApp = Border(self.context, _router(self.context, self._endpoints))
+        self._cors = bool(settings.cors_origins)
+        if self._cors:
+            self._border = CORSMiddleware(
+                self._border,
+                allow_origins=settings.cors_origins,
+                allow_methods=("GET", "HEAD"),
+                allow_headers=("authorization", "if-none-match", "last-event-id"),
+                expose_headers=("etag", "retry-after"),
+            )
         self._open = settings.access.anonymous_read
         self._hosts = settings.access.allowed_hosts
 
@@ -70,14 +82,14 @@ class App:
     def _may_read(self, scope: Scope) -> bool:
         """Return whether it is plain that the caller may read; if it isn't, the long way decides."""
         if isinstance(scope.get("state", {}).get("peer"), Peer):
-            return True
+            return True  # no web page comes over a Unix socket
         hosts = 0
         for name, value in scope["headers"]:
             if name == b"host":
                 hosts += 1
                 if value.partition(b":")[0].decode("latin-1") not in self._hosts:
                     return False
-            elif name == b"authorization":
+            elif name == b"authorization" or (name == b"origin" and self._cors):
                 return False
         return self._open and hosts == 1
 

@@ -149,7 +149,8 @@ class Border:
             if message["type"] == "http.response.start":
                 started = True
                 have = {name for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(h for h in SECURITY_HEADERS if h[0] not in have)]
+                added = (header for header in SECURITY_HEADERS if header[0] not in have)
+                message = {**message, "headers": [*message["headers"], *added]}  # the answer is kept and sent again
             elif scope["method"] == "HEAD":
                 message = {**message, "body": b""}
             await send(message)

@@ -13,7 +13,8 @@ from resourced.api.endpoint import Endpoint
 from resourced.api.problem import MEDIA_TYPE, PROBLEM_SCHEMA
 
 _REF = "#/components/schemas/{model}"
-_ALWAYS = (401, 421, 422, 500)
+_ALWAYS = (400, 401, 408, 421, 422, 431, 500)
+"""With which any request may fail: what is no HTTP, too slow or too large is refused before routing."""
 _PLACE = re.compile(r"\{(\w+)\}")
 
 

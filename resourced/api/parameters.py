@@ -103,8 +103,8 @@ class Parameter:
         if self.many:
             schema = {"type": "array", "items": schema, "maxItems": _MOST}
         about = {"name": self.name, "in": "query", "required": self.required, "description": self.description}
-        if self.kind in ("time", "duration"):
-            about["example"] = "1h"
+        if self.kind in _EXAMPLES:
+            about["example"] = _EXAMPLES[self.kind]
         return {**about, "schema": schema}
 
 
@@ -187,6 +187,7 @@ _PARSERS: dict[str, Any] = {
     "string": str,
     "duration": _duration,
 }
+_EXAMPLES = {"time": "1h", "duration": "5s"}
 _ALLOWED = {
     "integer": "a whole number",
     "number": "a number",

@@ -35,7 +35,7 @@ WAIT = Parameter(
     minimum=0,
     maximum=60,
 )
-AFTER = Parameter("after", "integer", "Sequence number of the last sample seen, for `wait`.", minimum=0)
+AFTER = Parameter("after", "integer", "Sequence number of the last sample seen, for `wait`.", minimum=0, maximum=2**53)
 SORT = Parameter("sort", "string", "Order of the list.", default="cpu", choices=(*SORTS, *ASCENDING))
 LIMIT = Parameter("limit", "integer", "Longest list; all by default.", minimum=1, maximum=100000)
 COMMAND_LINE = Parameter(

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from resourced.api import create_app
+from resourced.api import ApiSettings, create_app
 from tests.api.fakes import TIME, FakeService
 from tests.api.serving import served
 
@@ -192,6 +192,22 @@ async def test_a_recording_is_for_those_who_may_change_things(tmp_path: Path) ->
         async with s.app.context.exporting:
             busy = await unix.get("/history/export")
         assert (busy.status_code, busy.headers["retry-after"]) == (503, "10")
+
+
+async def test_pages_of_other_origins_may_read_only_where_it_was_said(service: FakeService) -> None:
+    origin = "https://dashboard.example"
+    for origins in ((), (origin,)):
+        app = create_app(service, ApiSettings(cors_origins=origins))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            for path in ("/resources/all", "/version", "/nowhere"):
+                for asking in (origin, "https://evil.example"):
+                    answer = await client.get(path, headers={"origin": asking})
+                    allowed = answer.headers.get("access-control-allow-origin")
+                    assert allowed == (origin if origins and asking == origin else None)
+            asked = {"origin": origin, "access-control-request-method": "POST"}
+            assert "access-control-allow-origin" not in (await client.options("/reload", headers=asked)).headers or (
+                "POST" not in (await client.options("/reload", headers=asked)).headers["access-control-allow-methods"]
+            )
 
 
 async def test_a_fault_is_a_problem_and_goes_to_the_journal(

@@ -153,9 +153,10 @@ def _words(days: Sequence[Day], series: int, seconds: float) -> str:
     return (
         f"{len(days)} days of {series} series at one second, in {seconds / 60:.0f} minutes. Written a day:"
         f" {written / 1e6:.1f} MB, at most 100 wanted. Packing, rolling up and removing: {100 * packing:.4f} % of a"
-        f" processor, at most 0.1 wanted. Resident from the second day on: {min(d.resident for d in later) / MIB:.1f} to"
-        f" {max(d.resident for d in later) / MIB:.1f} MiB. All files together by all samples ever taken:"
-        f" {growth:.3f} bytes. Series follow recordings in pieces, their steps changed at random (tests/bench/endless.py)."
+        f" processor, at most 0.1 wanted. Resident from the second day on: {min(d.resident for d in later) / MIB:.1f}"
+        f" to {max(d.resident for d in later) / MIB:.1f} MiB. All files together by all samples ever taken:"
+        f" {growth:.3f} bytes. Series follow recordings in pieces, their steps changed at random"
+        " (tests/bench/endless.py)."
     )
 
 

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from resourced.errors import HistoryCorrupt
 from resourced.history.blocks import PARTS_OF_A_BLOCK, Directory, read_head, unseal
 from resourced.history.cells import Cells, decode_cells
 from resourced.history.codec import decode_column
 from resourced.history.numbering import series_of
-from resourced.history.store import translated
+from resourced.history.store import connected_uri, translated
 from resourced.metrics import Selector
 from resourced.series import Series
 
@@ -203,14 +202,23 @@ class Readers:
 
     Args:
         path: The store's file.
+        live: Whether this process writes it. A first connection is then made now: it can still be used when the file
+            system has become read-only and the writing connection has gone.
+
+    Raises:
+        HistoryError: It can't be read now.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, live: bool = False) -> None:
         self._path = path
+        self._mode = "rw" if live else "ro"
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._names: OrderedDict[int, Series] = OrderedDict()
         self._closed = False
+        if live:
+            with translated():
+                self._idle.append(_connected(path, self._mode))
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:
@@ -225,7 +233,7 @@ class Readers:
         fresh = False
         try:
             with translated():
-                connection = connection or _connected(self._path)
+                connection = connection or _connected(self._path, self._mode)
                 connection.execute("BEGIN")
             yield Session(connection, self._names)
             with translated():
@@ -252,9 +260,8 @@ class Readers:
             connection.close()
 
 
-def _connected(path: Path) -> sqlite3.Connection:
-    uri = f"file:{quote(str(path))}?mode=ro"
-    connection = sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None, check_same_thread=False)
+def _connected(path: Path, mode: str) -> sqlite3.Connection:
+    connection = connected_uri(path, mode)
     try:
         connection.execute("PRAGMA query_only = ON")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")

@@ -69,7 +69,7 @@ def _copy(store: Store, pieces: Sequence[Piece], session: Session | None, since:
                 block.directory.stamps,
                 [
                     (store.number_of(series, block.end), data)
-                    for number in block.directory.places
+                    for number in block.directory.numbers
                     if (series := block.session.series(number)) and (data := block.data(number)) is not None
                 ],
             )

@@ -60,7 +60,7 @@ class StoredBlock:
 
     def names(self) -> Iterable[Series]:
         """Return the series that have values here."""
-        return [series for number in self.directory.places if (series := self.session.series(number)) is not None]
+        return [series for number in self.directory.numbers if (series := self.session.series(number)) is not None]
 
     def own(self, which: int) -> "Floats":
         """Return a column that every tick has, see `batch`; of cells 0 is their start and 1 the batch behind them."""
@@ -68,7 +68,7 @@ class StoredBlock:
 
     def data(self, number: int) -> bytes | None:
         """Return the column of a series by its number, as it was written; None if it has none here."""
-        place = self.directory.places.get(number)
+        place = self.directory.place(number)
         if place is None:
             return None
         part, offset, length = place
@@ -185,11 +185,16 @@ class Session:
         """Return the series that any selector matches, in order of their numbers."""
         found: dict[int, Series] = {}
         for selector in selectors:
+            if selector.exact:
+                series = Series(selector.name, selector.labels)
+                if (number := self.number(series)) is not None:
+                    found[number] = series
+                continue
             pattern = any(each in selector.name for each in "*?[")
             operator = "GLOB" if pattern else "="
             statement = f"SELECT id, metric, labels FROM series WHERE metric {operator} ?"  # noqa: S608 - one of two words
             for number, metric, labels in self.rows(statement, (selector.name,)):
-                series = series_of(metric, labels)
+                series = self._names.get(number) or series_of(metric, labels)
                 if selector.matches(series.metric, series.labels):
                     found[number] = series
         for number, series in found.items():

@@ -1,7 +1,7 @@
 """How long the daemon takes to answer from a month of history, what sampling notices of it, and how large it grows.
 
-Run: python -m tests.bench.bench_history_queries [--days 31] [--rounds 21] [--recordings FOLDER]. The daemon is started on
-a store of 300 series at one second with minutes and hours behind them, and asked over HTTP while it samples.
+Run: python -m tests.bench.bench_history_queries [--days 31] [--rounds 21] [--recordings FOLDER]. The daemon is started
+on a store of 300 series at one second with minutes and hours behind them, and asked over HTTP while it samples.
 """
 
 import argparse

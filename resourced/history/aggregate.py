@@ -1,6 +1,7 @@
 """What becomes of the values of one cell: one small class for each way, fed piece by piece."""
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from resourced.history.cells import Cells, summarize, summarize_cells
@@ -10,6 +11,32 @@ from resourced.series import Series
 
 if TYPE_CHECKING:
     from resourced.history.arrays import Chosen, Floats, Whole
+
+
+class Moments:
+    """The times of some ticks or cells, and where they lie on a grid; shared by all series that have them.
+
+    Args:
+        grid: The cells of the answer.
+        times: At least one, all within the grid.
+    """
+
+    def __init__(self, grid: Grid, times: "Floats") -> None:
+        self.grid = grid
+        self.times = times
+
+    @cached_property
+    def edges(self) -> "tuple[Whole | None, Whole, Whole]":
+        """Return the order by cell (None if it is already so), the cells, and where the values of each begin."""
+        import numpy as np  # noqa: PLC0415 - 15 MB that are not needed before the first question
+
+        places = self.grid.positions(self.times)
+        order = None
+        if (places[1:] < places[:-1]).any():
+            order = np.argsort(places, kind="stable")
+            places = places[order]
+        edges = np.flatnonzero(np.concatenate(([True], places[1:] != places[:-1])))
+        return order, places[edges], edges
 
 
 class Aggregate(ABC):
@@ -23,15 +50,15 @@ class Aggregate(ABC):
         self._grid = grid
 
     @abstractmethod
-    def add(self, times: "Floats", values: "Floats") -> None:
+    def add(self, moments: Moments, values: "Floats") -> None:
         """Take single ticks, at least one, NaN for gaps."""
 
     @abstractmethod
-    def add_cells(self, times: "Floats", cells: Cells, chosen: "Chosen", width: float) -> None:
+    def add_cells(self, moments: Moments, cells: Cells, chosen: "Chosen", width: float) -> None:
         """Take cells of a tier.
 
         Args:
-            times: Start of each chosen cell.
+            moments: Start of each chosen cell.
             cells: The cells, chosen or not.
             chosen: Which of them count.
             width: Seconds of a cell.
@@ -58,13 +85,13 @@ class Summary(Aggregate):
         self._values = np.full(grid.cells, 0.0 if kind in ("mean", "sum", "count") else np.nan)
         self._count = np.zeros(grid.cells)
 
-    def add(self, times: "Floats", values: "Floats") -> None:
-        order, places, edges = _edges(self._grid, times)
+    def add(self, moments: Moments, values: "Floats") -> None:
+        order, places, edges = moments.edges
         self._take(places, summarize(values if order is None else values[order], edges))
 
-    def add_cells(self, times: "Floats", cells: Cells, chosen: "Chosen", width: float) -> None:
+    def add_cells(self, moments: Moments, cells: Cells, chosen: "Chosen", width: float) -> None:
         del width
-        order, places, edges = _edges(self._grid, times)
+        order, places, edges = moments.edges
         self._take(places, summarize_cells(cells.where(chosen, order), edges))
 
     def _take(self, places: "Whole", cells: Cells) -> None:
@@ -107,16 +134,16 @@ class Percentile(Aggregate):
         self._places: list[Whole] = []
         self._values: list[Floats] = []
 
-    def add(self, times: "Floats", values: "Floats") -> None:
+    def add(self, moments: Moments, values: "Floats") -> None:
         import numpy as np  # noqa: PLC0415 - as above
 
         known = ~np.isnan(values)
-        self._places.append(self._grid.positions(times[known]))
+        self._places.append(self._grid.positions(moments.times[known]))
         self._values.append(values[known])
 
-    def add_cells(self, times: "Floats", cells: Cells, chosen: "Chosen", width: float) -> None:
+    def add_cells(self, moments: Moments, cells: Cells, chosen: "Chosen", width: float) -> None:
         del width
-        self.add(times, cells.mean[chosen])
+        self.add(moments, cells.mean[chosen])
 
     def result(self) -> "Floats":
         import numpy as np  # noqa: PLC0415 - as above
@@ -150,11 +177,11 @@ class Rate(Aggregate):
         self._change = np.zeros(grid.cells)
         self._seconds = np.zeros(grid.cells)
 
-    def add(self, times: "Floats", values: "Floats") -> None:
-        self._take(*self._rates.steps(times, values))
+    def add(self, moments: Moments, values: "Floats") -> None:
+        self._take(*self._rates.steps(moments.times, values))
 
-    def add_cells(self, times: "Floats", cells: Cells, chosen: "Chosen", width: float) -> None:
-        self._take(*self._rates.steps(times, cells.last[chosen], width))
+    def add_cells(self, moments: Moments, cells: Cells, chosen: "Chosen", width: float) -> None:
+        self._take(*self._rates.steps(moments.times, cells.last[chosen], width))
 
     def _take(self, times: "Floats", change: "Floats", seconds: "Floats") -> None:
         import numpy as np  # noqa: PLC0415 - as above
@@ -175,16 +202,3 @@ def make_aggregate(name: str, percentile: float | None, grid: Grid, series: Seri
     if percentile is not None:
         return Percentile(grid, percentile)
     return Rate(grid, series) if name == "rate" else Summary(grid, name)
-
-
-def _edges(grid: Grid, times: "Floats") -> "tuple[Whole | None, Whole, Whole]":
-    """Return the order by cell (None if it is already so), the cells, and where the values of each begin."""
-    import numpy as np  # noqa: PLC0415 - as above
-
-    places = grid.positions(times)
-    order = None
-    if (np.diff(places) < 0).any():
-        order = np.argsort(places, kind="stable")
-        places = places[order]
-    edges = np.flatnonzero(np.diff(places, prepend=-1))
-    return order, places[edges], edges

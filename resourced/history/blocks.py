@@ -6,8 +6,10 @@ block. The directory tells the length of every column in order; which part it is
 
 import struct
 import zlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from resourced.errors import HistoryCorrupt
 
@@ -27,8 +29,23 @@ class Directory:
 
     stamps: tuple[bytes, ...]
     """The columns that all ticks or cells have."""
-    places: dict[int, tuple[int, int, int]]
-    """Part, offset and length of the column of each series, keyed by the number of the series."""
+    numbers: tuple[int, ...]
+    """Of the series that have a column here, in the order in which these were written."""
+    ends: tuple[int, ...]
+    """Bytes up to the end of each column, all parts put together."""
+    firsts: tuple[int, ...]
+    """Position in `numbers` of the first column of each part."""
+
+    def place(self, number: int) -> tuple[int, int, int] | None:
+        """Return part, offset and length of the column of a series, by its number; None if it has none here."""
+        try:
+            at = self.numbers.index(number)
+        except ValueError:
+            return None
+        part = bisect_right(self.firsts, at) - 1
+        start = self.ends[at - 1] if at else 0
+        first = self.firsts[part]
+        return part, start - (self.ends[first - 1] if first else 0), self.ends[at] - start
 
 
 def write_block(stamps: Sequence[bytes], columns: Sequence[tuple[int, bytes]]) -> tuple[bytes, list[bytes]]:
@@ -90,11 +107,9 @@ def read_head(data: bytes) -> Directory:
         own.append(bytes(body[at : at + length]))
         at += length
     numbers = struct.unpack(f"<{2 * columns}I", zlib.decompress(body[at:]))
-    places: dict[int, tuple[int, int, int]] = {}
-    part = offset = 0
-    for number, length in zip(numbers[:columns], numbers[columns:], strict=True):
-        places[number] = (part, offset, length)
-        offset += length
-        if offset >= PART_BYTES:
-            part, offset = part + 1, 0
-    return Directory(tuple(own), places)
+    ends = tuple(accumulate(numbers[columns:]))
+    firsts, begin = [0], 0
+    while (following := bisect_left(ends, begin + PART_BYTES) + 1) < columns:
+        firsts.append(following)
+        begin = ends[following - 1]
+    return Directory(tuple(own), numbers[:columns], ends, tuple(firsts))

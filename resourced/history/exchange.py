@@ -4,6 +4,7 @@ A recording is a store like the daemon's own (one SQLite file, without what only
 asked of a history can be asked of it.
 """
 
+import math
 import os
 import shutil
 import tempfile
@@ -55,7 +56,7 @@ def write_recording(path: Path, pieces: Sequence[Piece], session: Session | None
 def _copy(store: Store, pieces: Sequence[Piece], session: Session | None, since: float, until: float) -> None:
     blocks: list[StoredBlock] = []
     memory: list[Piece] = []
-    for source in find_sources(pieces, session, 0, since, until):
+    for source in find_sources(pieces, session, 0, since, math.nextafter(until, math.inf)):
         if isinstance(source.holder, StoredBlock):
             blocks.append(source.holder)
         else:
@@ -68,7 +69,7 @@ def _copy(store: Store, pieces: Sequence[Piece], session: Session | None, since:
                 block.directory.stamps,
                 [
                     (store.number_of(series, block.end), data)
-                    for number in block.directory.places
+                    for number in block.directory.numbers
                     if (series := block.session.series(number)) and (data := block.data(number)) is not None
                 ],
             )

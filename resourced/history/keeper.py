@@ -180,12 +180,13 @@ class Keeper:
             return None
         try:
             self._store = self._made(self._directory)
+            readers = Readers(self._store.path, live=True)
         except HistoryError as error:
             self._failed(error)
             return None
         self._retry_at = None
         self._forget_readers()
-        self.readers = Readers(self._store.path)
+        self.readers = readers
         return self._store
 
     def _made(self, directory: Path) -> Store:

@@ -87,7 +87,9 @@ class Numbering:
                 )
             else:
                 execute("DELETE FROM layout WHERE id = ?", (number,))
-        execute("DELETE FROM series WHERE seen < ?", (min(oldest, now) - _SPARE_SECONDS,))
+        # the highest number stays, so that none is ever given again: those who read keep names by number
+        statement = "DELETE FROM series WHERE seen < ? AND id < (SELECT max(id) FROM series)"
+        execute(statement, (min(oldest, now) - _SPARE_SECONDS,))
         self._series.clear()
         self._layouts.clear()
 

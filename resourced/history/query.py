@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from resourced.errors import QueryError
-from resourced.history.aggregate import Aggregate, make_aggregate
+from resourced.history.aggregate import Aggregate, Moments, make_aggregate
 from resourced.history.columns import Piece
 from resourced.history.grid import Grid, make_grid, step_for, tier_for
 from resourced.history.rates import Rates
@@ -133,7 +133,7 @@ def _on_grid(question: Question, grid: Grid, sources: Sequence[Source], names: S
         chosen = source.chosen(whole, grid.start, grid.end)
         if not chosen.any():
             continue
-        times = whole[chosen]
+        moments = Moments(grid, whole[chosen])
         for series in names:
             cells, values = source.cells(series), source.column(series)
             if cells is None and values is None:
@@ -141,9 +141,9 @@ def _on_grid(question: Question, grid: Grid, sources: Sequence[Source], names: S
             if series not in columns:
                 columns[series] = make_aggregate(question.aggregate, question.percentile, grid, series)
             if cells is not None:
-                columns[series].add_cells(times, cells, chosen, source.tier)
+                columns[series].add_cells(moments, cells, chosen, source.tier)
             elif values is not None:
-                columns[series].add(times, values[chosen])
+                columns[series].add(moments, values[chosen])
     found = {series: known(columns[series].result()) for series in names if series in columns}
     found = {series: values for series, values in found.items() if any(value is not None for value in values)}
     return Table(grid.times() if found else [], found, grid.step, question.aggregate, _coarsest(sources))

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from resourced.errors import HistoryCorrupt
 from resourced.history.blocks import PARTS_OF_A_BLOCK, Directory, read_head, unseal
 from resourced.history.cells import Cells, decode_cells
 from resourced.history.codec import decode_column
 from resourced.history.numbering import series_of
-from resourced.history.store import translated
+from resourced.history.store import connected_uri, translated
 from resourced.metrics import Selector
 from resourced.series import Series
 
@@ -61,7 +60,7 @@ class StoredBlock:
 
     def names(self) -> Iterable[Series]:
         """Return the series that have values here."""
-        return [series for number in self.directory.places if (series := self.session.series(number)) is not None]
+        return [series for number in self.directory.numbers if (series := self.session.series(number)) is not None]
 
     def own(self, which: int) -> "Floats":
         """Return a column that every tick has, see `batch`; of cells 0 is their start and 1 the batch behind them."""
@@ -69,7 +68,7 @@ class StoredBlock:
 
     def data(self, number: int) -> bytes | None:
         """Return the column of a series by its number, as it was written; None if it has none here."""
-        place = self.directory.places.get(number)
+        place = self.directory.place(number)
         if place is None:
             return None
         part, offset, length = place
@@ -186,11 +185,16 @@ class Session:
         """Return the series that any selector matches, in order of their numbers."""
         found: dict[int, Series] = {}
         for selector in selectors:
+            if selector.exact:
+                series = Series(selector.name, selector.labels)
+                if (number := self.number(series)) is not None:
+                    found[number] = series
+                continue
             pattern = any(each in selector.name for each in "*?[")
             operator = "GLOB" if pattern else "="
             statement = f"SELECT id, metric, labels FROM series WHERE metric {operator} ?"  # noqa: S608 - one of two words
             for number, metric, labels in self.rows(statement, (selector.name,)):
-                series = series_of(metric, labels)
+                series = self._names.get(number) or series_of(metric, labels)
                 if selector.matches(series.metric, series.labels):
                     found[number] = series
         for number, series in found.items():
@@ -203,14 +207,23 @@ class Readers:
 
     Args:
         path: The store's file.
+        live: Whether this process writes it. A first connection is then made now: it can still be used when the file
+            system has become read-only and the writing connection has gone.
+
+    Raises:
+        HistoryError: It can't be read now.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, live: bool = False) -> None:
         self._path = path
+        self._mode = "rw" if live else "ro"
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._names: OrderedDict[int, Series] = OrderedDict()
         self._closed = False
+        if live:
+            with translated():
+                self._idle.append(_connected(path, self._mode))
 
     @contextlib.contextmanager
     def session(self) -> Iterator[Session]:
@@ -225,7 +238,7 @@ class Readers:
         fresh = False
         try:
             with translated():
-                connection = connection or _connected(self._path)
+                connection = connection or _connected(self._path, self._mode)
                 connection.execute("BEGIN")
             yield Session(connection, self._names)
             with translated():
@@ -252,9 +265,8 @@ class Readers:
             connection.close()
 
 
-def _connected(path: Path) -> sqlite3.Connection:
-    uri = f"file:{quote(str(path))}?mode=ro"
-    connection = sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None, check_same_thread=False)
+def _connected(path: Path, mode: str) -> sqlite3.Connection:
+    connection = connected_uri(path, mode)
     try:
         connection.execute("PRAGMA query_only = ON")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")

@@ -70,7 +70,7 @@ def _write(store: Store, day: Sequence[StoredBlock]) -> None:
     starts = np.concatenate([each.starts for each in edges])
     sources = np.concatenate([np.full(len(e.starts), float(b.last)) for e, b in zip(edges, day, strict=True)])
     hours = np.flatnonzero(np.diff(sources, prepend=-1.0))
-    numbers = dict.fromkeys(number for block in day for number in block.directory.places)
+    numbers = dict.fromkeys(number for block in day for number in block.directory.numbers)
     minutes_of: list[tuple[int, bytes]] = []
     hours_of: list[tuple[int, bytes]] = []
     for number in numbers:

@@ -23,6 +23,16 @@ class Selector:
         have = dict(labels)
         return all(fnmatch.fnmatchcase(have.get(key, ""), pattern) for key, pattern in self.labels)
 
+    @property
+    def exact(self) -> bool:
+        """Whether it names one series: a metric of the catalogue and the value of each of its labels."""
+        metric = CATALOGUE.get(self.name)
+        return (
+            metric is not None
+            and sorted(metric.label_names) == [key for key, _ in self.labels]
+            and all(value and not any(sign in value for sign in "*?[") for _, value in self.labels)
+        )
+
     def __str__(self) -> str:
         return series_name(self.name, self.labels)
 

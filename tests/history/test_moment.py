@@ -184,6 +184,17 @@ def test_a_recording_of_some_hours_has_no_others(tmp_path: Path) -> None:
         assert len(recording.decisions()) == 1
 
 
+def test_a_recording_has_the_last_moment_that_was_asked_for(tmp_path: Path) -> None:
+    kit = Kit(tmp_path / "state")
+    kit.fill(11)
+    file = tmp_path / "night.rec"
+
+    kit.history.export(file, START, START + 11)
+
+    with Recording(file) as recording:
+        assert recording.end == START + 11
+
+
 def test_a_recording_can_become_a_store(tmp_path: Path) -> None:
     kit = Kit(tmp_path / "state")
     kit.fill(5000)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from resourced.metrics import CATALOGUE
 from resourced.monitor import ResourceMonitor
 from resourced.policy import Judgement, JudgeState, Myself, Preference, Rule, Tick, judge, required_metrics
 from resourced.policy.compile import default_rules
-from resourced.series import Extractor
+from resourced.series import Extractor, Series
 from resourced.snapshot import Snapshot
 from resourced.surroundings import read_myself, read_preferences
 
@@ -33,8 +33,8 @@ _JUMP_SECONDS = 2.0
 class Record(Protocol):
     """What the manager asks of the history."""
 
-    def append(self, snapshot: Snapshot) -> None:
-        """Remember a sample."""
+    def append(self, snapshot: Snapshot, values: tuple[tuple[Series, ...], Sequence[float | None]]) -> None:
+        """Remember a sample: a layout and its values are what the rules were judged by."""
         ...
 
     def record(self, item: Decision) -> None:
@@ -170,13 +170,15 @@ class ResourceManager:
             began = self._clock.monotonic()
             snapshot = self.monitor.sample()
             before = self._state
-            judgement = self._judge(snapshot)
+            row = self._extractor.read(snapshot)
+            if self._history is not None:
+                # Before the decision, which has everyone recorded at the newest sample.
+                self._history.append(snapshot, (self._extractor.layout, row))
+            judgement = self._judge(snapshot, row)
             if judgement is not None:
                 self._tell_recovered(before.judgement if before else None, judgement)
                 for decision in judgement.decisions:
                     self._decided(decision)
-            if self._history is not None:
-                self._history.append(snapshot)
             state = State(snapshot, judgement, lag_seconds, self._clock.monotonic() - began)
             self._state = state
         self._tell_changes(before.snapshot if before else None, snapshot)
@@ -260,11 +262,10 @@ class ResourceManager:
                     return
                 self._wake.wait(until - now)
 
-    def _judge(self, snapshot: Snapshot) -> Judgement | None:
+    def _judge(self, snapshot: Snapshot, row: Sequence[float | None]) -> Judgement | None:
         if snapshot.monotonic_seconds >= self._preferences_due and snapshot.cgroups is not None:
             self._preferences = read_preferences(self._roots, snapshot.cgroups.nodes)
             self._preferences_due = snapshot.monotonic_seconds + _PREFERENCES_SECONDS
-        row = self._extractor.read(snapshot)
         tick = Tick.of(snapshot, (self._extractor.layout, row), preferences=self._preferences, myself=self._myself)
         try:
             judgement = judge(self.judged, tick, self._rules, gap_seconds=max(30.0, 3 * self.interval_seconds))

@@ -49,6 +49,7 @@ class Population:
     def __init__(self, tick: Tick, resource: str, gpu: str | None = None) -> None:
         snapshot = tick.snapshot
         self.tick = tick
+        self.snapshot = snapshot
         self.resource = resource
         running = snapshot.processes.items if snapshot and snapshot.processes else ()
         self.processes: dict[int, Process] = {each.pid: each for each in running if each.state != "Z"}

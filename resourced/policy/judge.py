@@ -90,9 +90,10 @@ def _ready(state: JudgeState, tick: Tick, rules: tuple[Rule, ...]) -> JudgeState
         and binding.rules is rules
         and state.last is not None
         and tick.monotonic_seconds >= state.last
+        and (tick.boot_id is None or tick.boot_id == state.boot_id)
     ):
         return state
-    boot_id = tick.snapshot.boot_id if tick.snapshot else state.boot_id
+    boot_id = tick.boot_id or state.boot_id
     went_back = state.last is not None and tick.monotonic_seconds < state.last
     if went_back or (boot_id and state.boot_id and boot_id != state.boot_id):
         state = state.after_boot()

@@ -17,7 +17,7 @@ from resourced.history.columns import Columns, Piece, join
 from resourced.history.questions import Questions, R, T
 from resourced.history.reader import Readers, Session, StoredBlock
 from resourced.history.sources import find_sources
-from resourced.history.store import FILE_NAME, Store, check_file, translated
+from resourced.history.store import FILE_NAME, Store, check_file, read_recent, translated
 from resourced.history.window import run_key
 
 _RECORDS = {
@@ -91,7 +91,9 @@ def _copy_rows(store: Store, session: Session, since: float, until: float) -> No
 
 
 class Recording(Questions):
-    """A recording in a file, which is only read.
+    """A recording in a file, which is only read; or the store of a daemon, as it is on disk now.
+
+    Of a store that a daemon writes, what came after this object was made may be missing until its hour is packed.
 
     Args:
         path: The file.
@@ -104,8 +106,12 @@ class Recording(Questions):
     def __init__(self, path: Path) -> None:
         check_file(path)
         self._readers = Readers(path)
+        self._recent = read_recent(path)
         with self._readers.session() as session:
             start, end = session.row("SELECT min(start), max(end) FROM block")
+        if self._recent:
+            start = min(self._recent[0].start, self._recent[0].start if start is None else start)
+            end = max(self._recent[-1].end, self._recent[-1].end if end is None else end)
         self.start: float | None = start
         """Wall time of the first sample; None if there is none."""
         self.end: float | None = end
@@ -126,7 +132,7 @@ class Recording(Questions):
             return work(session)
 
     def _pieces(self) -> Sequence[Piece]:
-        return ()
+        return self._recent
 
     def _kept(self, kind: type[R]) -> Sequence[tuple[int, R]]:
         del kind

@@ -26,6 +26,9 @@ from resourced.history.worker import Worker
 from resourced.series import Extractor, Series
 from resourced.snapshot import Snapshot
 
+_EVERYONE = 2000
+"""Cgroups and processes that are recorded at the moment of a decision; a hundred of them are some 2 KB."""
+
 
 class History(Questions):
     """Remembers samples, decisions, outcomes and events.
@@ -63,6 +66,7 @@ class History(Questions):
         self._known: tuple[Series, ...] = ()
         self._tops_at: float | None = None
         self._newest: Snapshot | None = None
+        self._complete_at: float | None = None
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -116,26 +120,18 @@ class History(Questions):
         """Take a decision, an outcome or an event; it is written at once, by the history's own thread."""
         self._backlog.add(item)
         if isinstance(item, Decision):
-            self._note_touched(item)
+            self._note_everyone()
         if not isinstance(item, LoggedEvent):
             self._worker.hurry()
 
-    def _note_touched(self, decision: Decision) -> None:
-        """Record the largest at the moment of a decision, and what it concerns however small it is."""
-        candidates = [*decision.candidates[:20], *((decision.target,) if decision.target else ())]
-        touched = {each.cgroup for each in candidates if each.cgroup} | {
-            f"{each.pid}:{each.start_time_ticks}" for each in candidates if each.pid is not None
-        }
+    def _note_everyone(self) -> None:
+        """Record everyone at the moment of a decision, however small: all were weighed, so replay must weigh all."""
         with self._lock:
             snapshot = self._newest
-            if snapshot is None:
+            if snapshot is None or self._complete_at == snapshot.time:
                 return
-            tops = take_tops(
-                snapshot,
-                cgroups=self._settings.top_cgroups,
-                processes=self._settings.top_processes,
-                touched=frozenset(touched),
-            )
+            self._complete_at = snapshot.time
+            tops = take_tops(snapshot, cgroups=_EVERYONE, processes=_EVERYONE, everyone=True)
             if tops is not None:
                 self._window.add_tops(tops)
 

@@ -7,7 +7,7 @@ decisions and the verdict. The same function runs live, in tests and over the re
 from resourced.policy.comparison import Comparison, Moved, compare
 from resourced.policy.compile import Defaults, compile_rules, required_metrics, shield_of
 from resourced.policy.explain import explain
-from resourced.policy.judge import Judgement, judge
+from resourced.policy.judge import Judgement, gap_of, judge
 from resourced.policy.ladder import next_rung, rungs, still_needed
 from resourced.policy.observation import Myself, Preference, Tick, Workload
 from resourced.policy.outlook import Outlook, outlook
@@ -37,6 +37,7 @@ __all__ = [
     "compare",
     "compile_rules",
     "explain",
+    "gap_of",
     "judge",
     "next_rung",
     "outlook",

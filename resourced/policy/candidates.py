@@ -145,7 +145,7 @@ def _process(population: Population, process: Process, scope: Scope = Scope.PROC
         usage=population.usage(process),
         growth=process.memory_growth_bytes_per_second,
         newest=float(process.start_time_ticks),
-        priority=-process.nice / 20,
+        priority=-(process.nice or 0) / 20,  # unknown in the recordings of older releases
         reclaim=node.reclaim_scanned_pages_per_second if node else None,
         members=(process,),
     )

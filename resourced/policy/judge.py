@@ -29,6 +29,11 @@ _GRAVITY = {Level.HARD: 0, Level.SOFT: 1, Level.WARN: 2}
 _RESTING = (Phase.INACTIVE, Phase.PENDING, Phase.COOLING)
 
 
+def gap_of(interval_seconds: float) -> float:
+    """Return the longest interval between two ticks that counts, for a machine that is sampled so often."""
+    return max(GAP_SECONDS, 3 * interval_seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What came of a tick."""

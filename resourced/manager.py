@@ -36,8 +36,14 @@ _JUMP_SECONDS = 2.0
 class Record(Protocol):
     """What the manager asks of the history."""
 
-    def append(self, snapshot: Snapshot, values: tuple[tuple[Series, ...], Sequence[float | None]]) -> None:
-        """Remember a sample: a layout and its values are what the rules were judged by."""
+    def append(
+        self,
+        snapshot: Snapshot,
+        values: tuple[tuple[Series, ...], Sequence[float | None]],
+        *,
+        everyone: bool = False,
+    ) -> None:
+        """Remember a sample; the values are those that were judged, and everyone is remembered if a decision fell."""
         ...
 
     def record(self, item: Decision | LoggedEvent) -> None:
@@ -175,10 +181,10 @@ class ResourceManager:
             snapshot = self.monitor.sample()
             before = self._state
             row = self._extractor.read(snapshot)
-            if self._history is not None:
-                # Before the decision, which has everyone recorded at the newest sample.
-                self._history.append(snapshot, (self._extractor.layout, row))
             judgement = self._judge(snapshot, row)
+            if self._history is not None:
+                decided = judgement is not None and bool(judgement.decisions)
+                self._history.append(snapshot, (self._extractor.layout, row), everyone=decided)
             if judgement is not None:
                 self._tell_recovered(before.judgement if before else None, judgement)
                 for decision in judgement.decisions:

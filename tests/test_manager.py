@@ -51,7 +51,7 @@ class Kept:
         self.samples: list[Snapshot] = []
         self.decisions: list[Decision] = []
 
-    def append(self, snapshot: Snapshot, values: Any) -> None:
+    def append(self, snapshot: Snapshot, values: Any, *, everyone: bool = False) -> None:
         self.samples.append(snapshot)
 
     def record(self, item: Decision | LoggedEvent) -> None:

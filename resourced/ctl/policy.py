@@ -15,7 +15,7 @@ from resourced.ctl import render
 from resourced.ctl.exits import Exit
 from resourced.ctl.options import common
 from resourced.ctl.session import Session, fail
-from resourced.decision import Decision
+from resourced.decision import Decision, Level
 from resourced.errors import ConfigError, HistoryError, QueryError
 from resourced.history import Recording
 from resourced.policy import ReplayResult
@@ -201,7 +201,7 @@ def _show_comparison(found: rehearsal.Rehearsal) -> None:
     for each in differs.moved:
         later = "at the same time" if not each.seconds else f"{render.quantity(abs(each.seconds), 's')} "
         later += "" if not each.seconds else "later" if each.seconds > 0 else "earlier"
-        was = each.old.target.name if each.old.target else "nobody"
+        was = _named(each.old)
         *front, target = _decision(each.new)
         rows.append((each.new.time, ("moved", *front, f"{target} ({later}; was {was})")))
     head = ("", "TIME", "LEVEL", "MODE", "WOULD FREE", "RULE", "TARGET")
@@ -220,8 +220,13 @@ def _section(title: str, head: tuple[str, ...], rows: Any) -> None:
 def _decision(each: Decision) -> tuple[str, ...]:
     rule = f"{each.rule} ({each.instance})" if each.instance else each.rule
     gain = render.quantity(each.expected_gain, each.gain_unit or "By")
-    target = each.target.name if each.target else "-" if each.level == "warn" else "nobody"
-    return render.moment(each.time), each.level.value, each.mode.value, gain, rule, target
+    return render.moment(each.time), each.level.value, each.mode.value, gain, rule, _named(each)
+
+
+def _named(each: Decision) -> str:
+    if each.target is None:
+        return "-" if each.level is Level.WARN else "nobody"
+    return each.target.name if each.target.pid is None else f"{each.target.name} (pid {each.target.pid})"
 
 
 def _warned(seconds: float | None) -> tuple[str]:

@@ -87,7 +87,11 @@ class History(Questions):
         self.close()
 
     def append(
-        self, snapshot: Snapshot, values: tuple[tuple[Series, ...], Sequence[float | None]] | None = None
+        self,
+        snapshot: Snapshot,
+        values: tuple[tuple[Series, ...], Sequence[float | None]] | None = None,
+        *,
+        everyone: bool = False,
     ) -> None:
         """Take one sample; only memory is touched.
 
@@ -95,6 +99,7 @@ class History(Questions):
             snapshot: The sample.
             values: A layout and its values, if they were read from the snapshot already; by default all stored
                 metrics of the catalogue are read.
+            everyone: Whether a decision fell: all whom it weighed are recorded, so that replay weighs the same.
         """
         with self._lock:
             if values is None:
@@ -108,7 +113,10 @@ class History(Questions):
             tick = Tick(snapshot.time, snapshot.monotonic_seconds, snapshot.sequence, floats(row))
             settings = self._settings
             tops = None
-            if self._tops_at is None or not (
+            if everyone:
+                tops = take_tops(snapshot, cgroups=_EVERYONE, processes=_EVERYONE, everyone=True)
+                self._complete_at = snapshot.time
+            elif self._tops_at is None or not (
                 0 <= snapshot.monotonic_seconds - self._tops_at < settings.tops_interval_seconds - 0.5
             ):
                 tops = take_tops(snapshot, cgroups=settings.top_cgroups, processes=settings.top_processes)
@@ -125,7 +133,7 @@ class History(Questions):
             self._worker.hurry()
 
     def _note_everyone(self) -> None:
-        """Record everyone at the moment of a decision, however small: all were weighed, so replay must weigh all."""
+        """Record everyone for a decision that fell between two samples; see `append` for those that fell at one."""
         with self._lock:
             snapshot = self._newest
             if snapshot is None or self._complete_at == snapshot.time:

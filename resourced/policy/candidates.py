@@ -52,7 +52,10 @@ class Population:
         self.snapshot = snapshot
         self.resource = resource
         running = snapshot.processes.items if snapshot and snapshot.processes else ()
-        self.processes: dict[int, Process] = {each.pid: each for each in running if each.state != "Z"}
+        # In the order of their ids, so that a recorded past, which has another order, gives the very same answer.
+        self.processes: dict[int, Process] = {
+            each.pid: each for each in sorted(running, key=lambda each: each.pid) if each.state != "Z"
+        }
         self.cgroups: dict[str, Cgroup] = snapshot.cgroups.nodes if snapshot and snapshot.cgroups else {}
         devices = snapshot.gpus.devices if snapshot and snapshot.gpus else {}
         self.gpus = {uuid: device for uuid, device in devices.items() if gpu in (None, uuid)}

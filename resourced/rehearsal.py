@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EACCES
 from pathlib import Path
 
 from resourced.config import state_directory
@@ -118,7 +119,7 @@ def opened(path: Path) -> Iterator[Recording]:
         HistoryError: It can't be read, or holds nothing.
     """
     if path.exists() and not os.access(path, os.R_OK):
-        raise PermissionError(f"{path} may not be read; ask as root, or give an exported recording by --recording")
+        raise PermissionError(EACCES, os.strerror(EACCES), str(path))
     with Recording(path) as recording:
         if recording.start is None or recording.end is None:
             raise HistoryError(f"{path} holds no samples")

@@ -6,20 +6,22 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from resourced import rehearsal
 from resourced.ctl import render
 from resourced.ctl.exits import Exit
 from resourced.ctl.options import common
 from resourced.ctl.session import Session, fail
 from resourced.decision import Decision, Level
 from resourced.errors import ConfigError, HistoryError, QueryError
-from resourced.history import Recording
-from resourced.policy import ReplayResult
 from resourced.times import parse_time
+
+if TYPE_CHECKING:
+    from resourced.history import Recording
+    from resourced.policy import ReplayResult
+    from resourced.rehearsal import Policy, Rehearsal
 
 _ROWS = 40
 
@@ -34,6 +36,8 @@ def policy() -> None:
 @common
 def check(session: Session, file: str) -> None:
     """Say what is wrong or odd in the rules of FILE, or of a profile. Ends with 1 if something is wrong."""
+    from resourced import rehearsal  # noqa: PLC0415 - --help needs neither the policy nor the history
+
     try:
         loaded = rehearsal.load_policy(file)
     except ConfigError as error:
@@ -61,7 +65,7 @@ def _over_the_past(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--since", help="A time, or how long ago; by default a week ago, or a recording's beginning."),
         click.option(
             "--recording",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            type=click.Path(readable=False, path_type=Path),
             help="An exported recording, or a store; by default the daemon's own.",
         ),
     ):
@@ -89,25 +93,26 @@ def _told() -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        fail(str(error), Exit.NOT_ALLOWED)
+        refused = f"{error.filename or error} may not be read"
+        fail(f"{refused}; ask as root, or give an exported recording by --recording", Exit.NOT_ALLOWED)
     except (ConfigError, HistoryError, QueryError) as error:
         fail(str(error), Exit.FAILED)
 
 
 @contextmanager
-def _past(recording: Path | None) -> Iterator[Recording]:
+def _past(recording: Path | None) -> "Iterator[Recording]":
+    from resourced import rehearsal  # noqa: PLC0415 - --help needs neither the policy nor the history
+
     path = recording or rehearsal.find_store()
-    try:
-        missing = not path.exists()
-    except PermissionError:
-        fail(f"{path} may not be read; ask as root, or give an exported recording by --recording", Exit.NOT_ALLOWED)
-    if missing:
+    if not path.exists():  # PermissionError where not even the folder may be looked into
         fail(f"there is no history at {path}; name a recording by --recording", Exit.NOT_FOUND)
     with rehearsal.opened(path) as past:
         yield past
 
 
-def _policy(name: str) -> rehearsal.Policy:
+def _policy(name: str) -> "Policy":
+    from resourced import rehearsal  # noqa: PLC0415 - --help needs neither the policy nor the history
+
     return rehearsal.policy_of(rehearsal.load_policy(name), name)
 
 
@@ -116,11 +121,15 @@ def _policy(name: str) -> rehearsal.Policy:
 @click.option("--against", "old", metavar="OLD", help="Compare with this policy instead of with what was decided.")
 @common
 @_over_the_past
-def replay(session: Session, *, new: str | None, old: str | None, past: Recording, since: float, until: float) -> None:
+def replay(
+    session: Session, *, new: str | None, old: str | None, past: "Recording", since: float, until: float
+) -> None:
     """Show what a policy would have decided over the recorded past, and how that differs from what was decided.
 
     Nothing is done to anything. The same code judges as in the daemon.
     """
+    from resourced import rehearsal  # noqa: PLC0415 - --help needs neither the policy nor the history
+
     chosen = _policy(new) if new else rehearsal.present_policy()
     found = rehearsal.rehearse(past, chosen, since, until, _policy(old) if old else None)
     if session.as_json:
@@ -129,8 +138,8 @@ def replay(session: Session, *, new: str | None, old: str | None, past: Recordin
         _show(found)
 
 
-def _as_json(found: rehearsal.Rehearsal) -> dict[str, Any]:
-    def result(of: ReplayResult) -> dict[str, Any]:
+def _as_json(found: "Rehearsal") -> dict[str, Any]:
+    def result(of: "ReplayResult") -> dict[str, Any]:
         named = ("start", "end", "ticks", "prunes", "prunes_per_day", "false_prunes")
         lists = ("decisions", "kills", "stalls")
         return {name: getattr(of, name) for name in named} | {
@@ -151,7 +160,7 @@ def _as_json(found: rehearsal.Rehearsal) -> dict[str, Any]:
     }
 
 
-def _show(found: rehearsal.Rehearsal) -> None:
+def _show(found: "Rehearsal") -> None:
     result = found.result
     if result.start is None or result.end is None:
         click.echo("Nothing was recorded in this time.")
@@ -184,7 +193,7 @@ def _show(found: rehearsal.Rehearsal) -> None:
     _show_comparison(found)
 
 
-def _show_comparison(found: rehearsal.Rehearsal) -> None:
+def _show_comparison(found: "Rehearsal") -> None:
     differs = found.comparison
     counts = ", ".join(
         f"{len(each)} {what}"
@@ -237,8 +246,10 @@ def _warned(seconds: float | None) -> tuple[str]:
 @click.option("--policy", "name", metavar="FILE", help="A file, or a profile; by default the policy in force.")
 @common
 @_over_the_past
-def suggest_(session: Session, *, name: str | None, past: Recording, since: float, until: float) -> None:
+def suggest_(session: Session, *, name: str | None, past: "Recording", since: float, until: float) -> None:
     """Suggest thresholds from this machine's own past, with the reason. Nothing applies them by itself."""
+    from resourced import rehearsal  # noqa: PLC0415 - --help needs neither the policy nor the history
+
     chosen = _policy(name) if name else rehearsal.present_policy()
     found = rehearsal.suggestions(past, chosen, since, until)
     if session.as_json:

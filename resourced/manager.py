@@ -2,21 +2,22 @@
 
 import asyncio
 import contextlib
+import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from resourced.clock import Clock, SystemClock
 from resourced.collectors.base import Roots
-from resourced.decision import Decision, Verdict
+from resourced.decision import Decision, LoggedEvent, Verdict
 from resourced.metrics import CATALOGUE
 from resourced.monitor import ResourceMonitor
-from resourced.policy import Judgement, JudgeState, Myself, Preference, Rule, Tick, judge, required_metrics
+from resourced.policy import Judgement, JudgeState, Myself, Preference, Rule, Tick, gap_of, judge, required_metrics
 from resourced.policy.compile import default_rules
-from resourced.series import Extractor
+from resourced.series import Extractor, Series
 from resourced.snapshot import Snapshot
-from resourced.surroundings import read_myself, read_preferences
+from resourced.surroundings import read_myself, read_preferences, surroundings_event
 
 Report = Callable[[str, Mapping[str, Any]], None]
 
@@ -24,6 +25,8 @@ _NEAREST_TICKS_SECONDS = 0.2
 """However many callers ask for a fresh sample, the machine isn't sampled more often than this."""
 _PREFERENCES_SECONDS = 10.0
 """How often the wishes of owners of cgroups are read."""
+_SURROUNDINGS_SECONDS = 6 * 3600.0
+"""How often what else the policy knows is recorded though it has not changed: events are not kept for ever."""
 _SLOPE_SECONDS = 30.0
 """Distance of the judgement with which the newest is compared to tell slopes."""
 _JUMP_SECONDS = 2.0
@@ -33,12 +36,18 @@ _JUMP_SECONDS = 2.0
 class Record(Protocol):
     """What the manager asks of the history."""
 
-    def append(self, snapshot: Snapshot) -> None:
-        """Remember a sample."""
+    def append(
+        self,
+        snapshot: Snapshot,
+        values: tuple[tuple[Series, ...], Sequence[float | None]],
+        *,
+        everyone: bool = False,
+    ) -> None:
+        """Remember a sample; the values are those that were judged, and everyone is remembered if a decision fell."""
         ...
 
-    def record(self, item: Decision) -> None:
-        """Remember a decision, at once."""
+    def record(self, item: Decision | LoggedEvent) -> None:
+        """Remember a decision or an event, at once."""
         ...
 
 
@@ -99,6 +108,7 @@ class ResourceManager:
         self._myself: Myself = read_myself(self._roots)
         self._preferences: dict[str, Preference] = {}
         self._preferences_due = 0.0
+        self._noted = -math.inf
         self._state: State | None = None
         self._earlier: list[Judgement] = []
         self._subscribers: tuple[Callable[[State], None], ...] = ()
@@ -170,13 +180,15 @@ class ResourceManager:
             began = self._clock.monotonic()
             snapshot = self.monitor.sample()
             before = self._state
-            judgement = self._judge(snapshot)
+            row = self._extractor.read(snapshot)
+            judgement = self._judge(snapshot, row)
+            if self._history is not None:
+                decided = judgement is not None and bool(judgement.decisions)
+                self._history.append(snapshot, (self._extractor.layout, row), everyone=decided)
             if judgement is not None:
                 self._tell_recovered(before.judgement if before else None, judgement)
                 for decision in judgement.decisions:
                     self._decided(decision)
-            if self._history is not None:
-                self._history.append(snapshot)
             state = State(snapshot, judgement, lag_seconds, self._clock.monotonic() - began)
             self._state = state
         self._tell_changes(before.snapshot if before else None, snapshot)
@@ -260,14 +272,15 @@ class ResourceManager:
                     return
                 self._wake.wait(until - now)
 
-    def _judge(self, snapshot: Snapshot) -> Judgement | None:
+    def _judge(self, snapshot: Snapshot, row: Sequence[float | None]) -> Judgement | None:
         if snapshot.monotonic_seconds >= self._preferences_due and snapshot.cgroups is not None:
-            self._preferences = read_preferences(self._roots, snapshot.cgroups.nodes)
+            preferences = read_preferences(self._roots, snapshot.cgroups.nodes)
             self._preferences_due = snapshot.monotonic_seconds + _PREFERENCES_SECONDS
-        row = self._extractor.read(snapshot)
+            changed, self._preferences = preferences != self._preferences, preferences
+            self._note_surroundings(snapshot, changed=changed)
         tick = Tick.of(snapshot, (self._extractor.layout, row), preferences=self._preferences, myself=self._myself)
         try:
-            judgement = judge(self.judged, tick, self._rules, gap_seconds=max(30.0, 3 * self.interval_seconds))
+            judgement = judge(self.judged, tick, self._rules, gap_seconds=gap_of(self.interval_seconds))
         except Exception as error:  # noqa: BLE001 - a fault in the policy must not end sampling, nor ever prune
             self._report("policy_failed", {"reason": f"{type(error).__name__}: {error}"})
             self.judged = JudgeState.empty()
@@ -276,6 +289,13 @@ class ResourceManager:
         if not self._earlier or snapshot.monotonic_seconds - self._earlier[-1].tick.monotonic_seconds >= _SLOPE_SECONDS:
             self._earlier = [*self._earlier[-1:], judgement]
         return judgement
+
+    def _note_surroundings(self, snapshot: Snapshot, *, changed: bool) -> None:
+        """Record what else the policy knows, so that replay judges as it was judged."""
+        if self._history is None or (not changed and snapshot.time < self._noted + _SURROUNDINGS_SECONDS):
+            return
+        self._noted = snapshot.time
+        self._history.record(surroundings_event(snapshot.time, self._myself, self._preferences))
 
     def _decided(self, decision: Decision) -> None:
         if self._history is not None:

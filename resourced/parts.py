@@ -9,7 +9,7 @@ from resourced.api.resources import ResourceSettings
 from resourced.config import ResourceConfig, runtime_directory, socket_path
 from resourced.history import HistorySettings
 from resourced.journal import LogSettings
-from resourced.policy import Defaults, Rule, compile_rules, shield_of
+from resourced.policy import Defaults, Rule, compile_rules, gap_of, shield_of
 
 _SOCKET_GROUP = "resourced"
 
@@ -27,6 +27,11 @@ def rules_of(config: ResourceConfig) -> tuple[Rule, ...]:
         shield=shield_of(policy.protect, policy.priorities),
         defaults=Defaults(policy.warmup, policy.cooldown, config.actions.grace),
     )
+
+
+def gap_seconds(config: ResourceConfig) -> float:
+    """Return the time between two samples beyond which it counts for no condition."""
+    return gap_of(config.sampling.interval)
 
 
 def history_settings(config: ResourceConfig) -> HistorySettings:

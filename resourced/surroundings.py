@@ -1,10 +1,12 @@
 """What the policy must know besides the sample: who resourced is, and what owners of cgroups asked for."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from resourced.collectors.base import Roots, read_text
+from resourced.decision import LoggedEvent
 from resourced.policy import Myself, Preference
 
 _XATTRS = (
@@ -14,6 +16,30 @@ _XATTRS = (
     ("avoid", "user.oomd_avoid"),
 )
 """What systemd writes on the cgroup of a unit with ManagedOOMPreference=, and Meta's oomd besides."""
+
+
+SURROUNDINGS = "policy_surroundings"
+"""Name of the event by which they are recorded."""
+
+_INFO = 6
+
+
+def surroundings_event(time: float, myself: Myself, preferences: Mapping[str, Preference]) -> LoggedEvent:
+    """Return an event that says what the policy knows besides the sample."""
+    fields = {
+        "pid": myself.pid,
+        "ancestors": sorted(myself.ancestors),
+        "cgroup": myself.cgroup,
+        "preferences": {path: [p.kind, p.owner_uid, p.ancestor_uid] for path, p in preferences.items()},
+    }
+    told = f"resourced is process {myself.pid}; owners of {len(preferences)} control groups have wishes"
+    return LoggedEvent(time, SURROUNDINGS, _INFO, told, fields)
+
+
+def read_surroundings(fields: Mapping[str, Any]) -> tuple[Myself, dict[str, Preference]]:
+    """Return what such an event says."""
+    preferences = {path: Preference(*wish) for path, wish in fields["preferences"].items()}
+    return Myself(fields["pid"], frozenset(fields["ancestors"]), fields["cgroup"]), preferences
 
 
 def read_myself(roots: Roots) -> Myself:

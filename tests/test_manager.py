@@ -9,7 +9,7 @@ import pytest
 
 from resourced.collectors.base import Taken
 from resourced.config_rules import RuleConfig
-from resourced.decision import Decision, Phase
+from resourced.decision import Decision, LoggedEvent, Phase
 from resourced.manager import ResourceManager, State
 from resourced.monitor import ResourceMonitor
 from resourced.policy import Rule, compile_rules
@@ -51,11 +51,12 @@ class Kept:
         self.samples: list[Snapshot] = []
         self.decisions: list[Decision] = []
 
-    def append(self, snapshot: Snapshot) -> None:
+    def append(self, snapshot: Snapshot, values: Any, *, everyone: bool = False) -> None:
         self.samples.append(snapshot)
 
-    def record(self, item: Decision) -> None:
-        self.decisions.append(item)
+    def record(self, item: Decision | LoggedEvent) -> None:
+        if isinstance(item, Decision):
+            self.decisions.append(item)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ VERBS = {
     "why": "decisions:why",
     "approve": "decisions:approve",
     "veto": "decisions:veto",
+    "policy": "policy:policy",
     "watch": "daemon:watch",
     "catalog": "status:catalog",
     "log-level": "daemon:log_level",

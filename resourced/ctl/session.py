@@ -31,9 +31,8 @@ class Session:
     token_file: Path | None = None
     as_json: bool = False
 
-    @contextmanager
-    def client(self, *, patience_seconds: float = 0.0) -> Iterator[Client]:
-        """Yield a client; what it raises ends the program with a sentence and a code.
+    def connected(self, *, patience_seconds: float = 0.0) -> Client:
+        """Return a client.
 
         Args:
             patience_seconds: How long to wait for a daemon that restarts.
@@ -42,8 +41,17 @@ class Session:
             token = self.token_file.read_text().strip() if self.token_file else None
         except (OSError, UnicodeDecodeError) as error:
             fail(f"The token can't be read from {self.token_file}: {error}", Exit.USAGE)
+        return Client(self.target, token=token, patience_seconds=patience_seconds)
+
+    @contextmanager
+    def client(self, *, patience_seconds: float = 0.0) -> Iterator[Client]:
+        """Yield a client; what it raises ends the program with a sentence and a code.
+
+        Args:
+            patience_seconds: As for `connected`.
+        """
         try:
-            with Client(self.target, token=token, patience_seconds=patience_seconds) as client:
+            with self.connected(patience_seconds=patience_seconds) as client:
                 yield client
         except ClientError as error:
             fail(str(error), exit_code(error))

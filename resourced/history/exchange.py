@@ -21,7 +21,7 @@ from resourced.history.reader import Readers, Session, StoredBlock
 from resourced.history.settings import HistorySettings
 from resourced.history.sources import find_sources
 from resourced.history.stats import HistoryStats
-from resourced.history.store import FILE_NAME, SCRATCH, Store, check_file, translated
+from resourced.history.store import FILE_NAME, SCRATCH, Store, check_file, read_recent, translated
 from resourced.history.survey import survey
 from resourced.history.window import Window, run_key
 
@@ -96,7 +96,9 @@ def _copy_rows(store: Store, session: Session, since: float, until: float) -> No
 
 
 class Recording(Questions):
-    """A recording in a file, which is only read.
+    """A recording in a file, which is only read; or the store of a daemon, as it is on disk now.
+
+    Of a store that a daemon writes, what came after this object was made may be missing until its hour is packed.
 
     Args:
         path: The file.
@@ -110,8 +112,12 @@ class Recording(Questions):
         check_file(path)
         self._path = path
         self._readers = Readers(path)
+        self._recent = read_recent(path)
         with self._readers.session() as session:
             start, end = session.row("SELECT min(start), max(end) FROM block")
+        if self._recent:
+            start = min(self._recent[0].start, self._recent[0].start if start is None else start)
+            end = max(self._recent[-1].end, self._recent[-1].end if end is None else end)
         self.start: float | None = start
         """Wall time of the first sample; None if there is none."""
         self.end: float | None = end
@@ -132,14 +138,14 @@ class Recording(Questions):
             return work(session)
 
     def _pieces(self) -> Sequence[Piece]:
-        return ()
+        return self._recent
 
     @property
     def _scratch(self) -> Path | None:
         return None
 
     def export(self, path: Path, since: float, until: float) -> None:
-        self._ask(lambda session: write_recording(path, (), session, since, until))
+        self._ask(lambda session: write_recording(path, self._recent, session, since, until))
 
     def stats(self) -> HistoryStats:
         """Return what the recording holds."""

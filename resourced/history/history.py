@@ -26,6 +26,9 @@ from resourced.history.worker import Worker
 from resourced.series import Extractor, Series
 from resourced.snapshot import Snapshot
 
+_EVERYONE = 2000
+"""Cgroups and processes that are recorded at the moment of a decision; a hundred of them are some 2 KB."""
+
 
 class History(Questions):
     """Remembers samples, decisions, outcomes and events.
@@ -63,6 +66,7 @@ class History(Questions):
         self._known: tuple[Series, ...] = ()
         self._tops_at: float | None = None
         self._newest: Snapshot | None = None
+        self._complete_at: float | None = None
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -83,7 +87,11 @@ class History(Questions):
         self.close()
 
     def append(
-        self, snapshot: Snapshot, values: tuple[tuple[Series, ...], Sequence[float | None]] | None = None
+        self,
+        snapshot: Snapshot,
+        values: tuple[tuple[Series, ...], Sequence[float | None]] | None = None,
+        *,
+        everyone: bool = False,
     ) -> None:
         """Take one sample; only memory is touched.
 
@@ -91,6 +99,7 @@ class History(Questions):
             snapshot: The sample.
             values: A layout and its values, if they were read from the snapshot already; by default all stored
                 metrics of the catalogue are read.
+            everyone: Whether a decision fell: all whom it weighed are recorded, so that replay weighs the same.
         """
         with self._lock:
             if values is None:
@@ -104,7 +113,10 @@ class History(Questions):
             tick = Tick(snapshot.time, snapshot.monotonic_seconds, snapshot.sequence, floats(row))
             settings = self._settings
             tops = None
-            if self._tops_at is None or not (
+            if everyone:
+                tops = take_tops(snapshot, cgroups=_EVERYONE, processes=_EVERYONE, everyone=True)
+                self._complete_at = snapshot.time
+            elif self._tops_at is None or not (
                 0 <= snapshot.monotonic_seconds - self._tops_at < settings.tops_interval_seconds - 0.5
             ):
                 tops = take_tops(snapshot, cgroups=settings.top_cgroups, processes=settings.top_processes)
@@ -116,26 +128,18 @@ class History(Questions):
         """Take a decision, an outcome or an event; it is written at once, by the history's own thread."""
         self._backlog.add(item)
         if isinstance(item, Decision):
-            self._note_touched(item)
+            self._note_everyone()
         if not isinstance(item, LoggedEvent):
             self._worker.hurry()
 
-    def _note_touched(self, decision: Decision) -> None:
-        """Record the largest at the moment of a decision, and what it concerns however small it is."""
-        candidates = [*decision.candidates[:20], *((decision.target,) if decision.target else ())]
-        touched = {each.cgroup for each in candidates if each.cgroup} | {
-            f"{each.pid}:{each.start_time_ticks}" for each in candidates if each.pid is not None
-        }
+    def _note_everyone(self) -> None:
+        """Record everyone for a decision that fell between two samples; see `append` for those that fell at one."""
         with self._lock:
             snapshot = self._newest
-            if snapshot is None:
+            if snapshot is None or self._complete_at == snapshot.time:
                 return
-            tops = take_tops(
-                snapshot,
-                cgroups=self._settings.top_cgroups,
-                processes=self._settings.top_processes,
-                touched=frozenset(touched),
-            )
+            self._complete_at = snapshot.time
+            tops = take_tops(snapshot, cgroups=_EVERYONE, processes=_EVERYONE, everyone=True)
             if tops is not None:
                 self._window.add_tops(tops)
 

@@ -93,7 +93,15 @@ def put_tops(tree: Tree, frame: Frame, tick: int) -> None:
         tree["cgroups"] = {"nodes": {row["path"]: row for row in cgroups}, "truncated": True}
     processes = group_rows(frame.processes, tick)
     if processes:
+        for row in processes:
+            code = row.get("state")
+            row["state"] = None if code is None else chr(int(code))
         tree.setdefault("processes", {})["items"] = processes
+    devices: dict[str, list[Tree]] = {}
+    for row in group_rows(frame.gpus, tick):
+        devices.setdefault(row["uuid"], []).append(row)
+    for uuid, rows in devices.items():
+        tree.setdefault("gpus", {}).setdefault("devices", {}).setdefault(uuid, {})["processes"] = rows
 
 
 def group_rows(group: Group, tick: int) -> list[Tree]:

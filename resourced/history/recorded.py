@@ -49,6 +49,9 @@ class RecordedTick:
         if full:
             if "processes" in tree:
                 tree["processes"] = dict(tree["processes"])
+            if "gpus" in tree:
+                devices = tree["gpus"]["devices"]
+                tree["gpus"] = {"devices": {uuid: dict(device) for uuid, device in devices.items()}}
             for series, value in zip(self.layout, self.values, strict=True):
                 if value is not None:
                     put(tree, series, value)

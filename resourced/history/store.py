@@ -127,23 +127,8 @@ class Store:
 
     def batches(self) -> list[Batch]:
         """Return the batches that are in no block, oldest first."""
-        found = []
-        for record in self.recent:
-            layout = self._numbering.layout(record.layout)
-            self._layout_used[record.first] = record.layout
-            if layout is not None:
-                found.append(
-                    Batch(
-                        record.first,
-                        layout,
-                        record.boot,
-                        record.count,
-                        record.start,
-                        record.end,
-                        record.body,
-                        record.tops,
-                    )
-                )
+        self._layout_used |= {record.first: record.layout for record in self.recent}
+        found = _batches(self.recent, self._numbering)
         self.recent = []
         return found
 
@@ -284,6 +269,32 @@ class Store:
         (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
         (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
         return int(pages - free) * PAGE_BYTES
+
+
+def _batches(records: Sequence[Record], numbering: Numbering) -> list[Batch]:
+    """Return records as batches, without those whose layout the store has forgotten."""
+    return [
+        Batch(each.first, layout, each.boot, each.count, each.start, each.end, each.body, each.tops)
+        for each in records
+        if (layout := numbering.layout(each.layout)) is not None
+    ]
+
+
+def read_recent(path: Path) -> list[Batch]:
+    """Return the batches of a store that are in no block, oldest first; whoever writes it is not disturbed.
+
+    Raises:
+        HistoryError: It can't be read now.
+    """
+    with translated():
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5, isolation_level=None)
+        try:
+            connection.execute("BEGIN")
+            (packed,) = connection.execute("SELECT value FROM meta WHERE key = 'packed'").fetchone() or (-1,)
+            records, _ = from_slots(connection.execute("SELECT id, data FROM slot ORDER BY id"), int(packed))
+            return _batches(records, Numbering(connection))
+        finally:
+            connection.close()
 
 
 def _locked(path: Path) -> int:

@@ -13,13 +13,25 @@ from typing import TYPE_CHECKING, Any
 
 from resourced.errors import HistoryCorrupt
 from resourced.history.codec import decode_column, encode_column
-from resourced.history.tops import CGROUP_IDENTITY, CGROUP_VALUES, PROCESS_IDENTITY, PROCESS_VALUES, TopsTick
+from resourced.history.tops import (
+    CGROUP_IDENTITY,
+    CGROUP_VALUES,
+    GPU_IDENTITY,
+    GPU_VALUES,
+    PROCESS_IDENTITY,
+    PROCESS_VALUES,
+    TopsTick,
+)
 from resourced.history.tops import decode_tops as decode_ticks
 
 if TYPE_CHECKING:
     from resourced.history.arrays import Floats
 
-_PACKED = b"\x01"
+_PACKED = b"\x02"
+_PACKED_BEFORE = b"\x01"
+"""Without what processes do on GPUs."""
+_IDENTITIES = (CGROUP_IDENTITY, PROCESS_IDENTITY, GPU_IDENTITY)
+_VALUES = {CGROUP_IDENTITY: len(CGROUP_VALUES), PROCESS_IDENTITY: len(PROCESS_VALUES), GPU_IDENTITY: len(GPU_VALUES)}
 _LENGTH = struct.Struct("<II")
 
 
@@ -49,6 +61,13 @@ class Frame:
     """The largest cgroups."""
     processes: Group
     """The largest processes."""
+    gpus: Group
+    """What they do on each GPU."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Return all of them, in the order in which they are written."""
+        return self.cgroups, self.processes, self.gpus
 
 
 def make_frame(ticks: Sequence[TopsTick]) -> Frame:
@@ -59,6 +78,7 @@ def make_frame(ticks: Sequence[TopsTick]) -> Frame:
         np.array([tick.time for tick in ticks], np.float64),
         _group([tick.cgroups for tick in ticks], CGROUP_IDENTITY, CGROUP_VALUES),
         _group([tick.processes for tick in ticks], PROCESS_IDENTITY, PROCESS_VALUES),
+        _group([tick.gpus for tick in ticks], GPU_IDENTITY, GPU_VALUES),
     )
 
 
@@ -83,16 +103,19 @@ def _group(ticks: Sequence[Sequence[tuple[Any, ...]]], names: tuple[str, ...], f
 def to_ticks(frame: Frame) -> list[TopsTick]:
     """Return columns as recordings."""
     count = len(frame.times)
-    groups = [_rows(group, count) for group in (frame.cgroups, frame.processes)]
+    groups = [_rows(group, count) for group in frame.groups]
     return [
-        TopsTick(time, tuple(cgroups), tuple(processes))
-        for time, cgroups, processes in zip(frame.times.tolist(), *groups, strict=True)
+        TopsTick(time, tuple(cgroups), tuple(processes), tuple(gpus))
+        for time, cgroups, processes, gpus in zip(frame.times.tolist(), *groups, strict=True)
     ]
 
 
 def _rows(group: Group, count: int) -> list[list[tuple[Any, ...]]]:
     found: list[list[tuple[Any, ...]]] = [[] for _ in range(count)]
+    nothing = [float("nan")] * len(group.members)
+    # What an older release did not record yet comes last.
     columns = [column.tolist() for column in group.values.values()]
+    columns += [nothing] * (_VALUES[group.names] - len(columns))
     for member, tick, *values in zip(group.members.tolist(), group.ticks.tolist(), *columns, strict=True):
         row = (None if value != value else value for value in values)  # noqa: PLR0124 - only NaN differs from itself
         found[int(tick)].append((*group.identities[int(member)], *row))
@@ -106,12 +129,11 @@ def pack_tops(blobs: Iterable[bytes]) -> bytes:
         return b""
     frame = make_frame(ticks)
     bodies = [encode_column(frame.times)]
-    for group in (frame.cgroups, frame.processes):
+    for group in frame.groups:
         bodies.append(zlib.compress(json.dumps(group.identities, separators=(",", ":")).encode(), 9))
         bodies += [encode_column(column) for column in (group.members, group.ticks, *group.values.values())]
-    sizes = (len(frame.times), len(frame.cgroups.members), len(frame.processes.members))
-    head = [*sizes, *map(len, bodies)]
-    about = json.dumps([head, list(frame.cgroups.values), list(frame.processes.values)]).encode()
+    head = [len(frame.times), *(len(group.members) for group in frame.groups), *map(len, bodies)]
+    about = json.dumps([head, *(list(group.values) for group in frame.groups)]).encode()
     body = b"".join(bodies)
     return _PACKED + _LENGTH.pack(len(about), zlib.crc32(about + body)) + about + body
 
@@ -122,7 +144,7 @@ def read_frame(blob: bytes) -> Frame:
     Raises:
         HistoryCorrupt: It is damaged.
     """
-    if not blob.startswith(_PACKED):
+    if not blob.startswith((_PACKED, _PACKED_BEFORE)):
         return make_frame(decode_ticks(blob))
     length, checksum = _LENGTH.unpack_from(blob, 1)
     start = 1 + _LENGTH.size
@@ -138,16 +160,18 @@ class _Unpacking:
     def __init__(self, blob: bytes, at: int, sizes: Sequence[int]) -> None:
         self._blob = blob
         self._at = at
-        self._rows = sizes[:2]
-        self._lengths = iter(sizes[2:])
+        self._sizes = sizes
 
     def frame(self, count: int, fields: Sequence[Sequence[str]]) -> Frame:
+        self._lengths = iter(self._sizes[len(fields) :])
         times = decode_column(self._body(), count)
         groups = [
             self._group(names, rows, own)
-            for names, rows, own in zip(fields, self._rows, (CGROUP_IDENTITY, PROCESS_IDENTITY), strict=True)
+            for names, rows, own in zip(fields, self._sizes, _IDENTITIES, strict=False)  # older ones have fewer
         ]
-        return Frame(times, groups[0], groups[1])
+        if len(groups) < len(_IDENTITIES):
+            groups.append(_group([], GPU_IDENTITY, GPU_VALUES))
+        return Frame(times, *groups)
 
     def _body(self) -> bytes:
         length = next(self._lengths)
@@ -162,4 +186,4 @@ class _Unpacking:
 
 def read_tops(blob: bytes) -> list[TopsTick]:
     """Return the recordings in a blob, packed or not, in the order in which they were made."""
-    return to_ticks(read_frame(blob)) if blob.startswith(_PACKED) else decode_ticks(blob)
+    return to_ticks(read_frame(blob)) if blob.startswith((_PACKED, _PACKED_BEFORE)) else decode_ticks(blob)

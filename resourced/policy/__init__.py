@@ -4,13 +4,14 @@ Rules are compiled once; `judge` takes the state of the tick before and a tick, 
 decisions and the verdict. The same function runs live, in tests and over the recorded past.
 """
 
+from resourced.policy.comparison import Comparison, Moved, compare
 from resourced.policy.compile import Defaults, compile_rules, required_metrics, shield_of
 from resourced.policy.explain import explain
-from resourced.policy.judge import Judgement, judge
+from resourced.policy.judge import Judgement, gap_of, judge
 from resourced.policy.ladder import next_rung, rungs, still_needed
 from resourced.policy.observation import Myself, Preference, Tick, Workload
 from resourced.policy.outlook import Outlook, outlook
-from resourced.policy.replay import Comparison, ReplayResult, compare, replay
+from resourced.policy.replay import Kill, Replay, ReplayResult, Stall, Watch, replay
 from resourced.policy.rule import Rule, Rung, Shield
 from resourced.policy.state import JudgeState
 
@@ -19,18 +20,24 @@ __all__ = [
     "Defaults",
     "JudgeState",
     "Judgement",
+    "Kill",
+    "Moved",
     "Myself",
     "Outlook",
     "Preference",
+    "Replay",
     "ReplayResult",
     "Rule",
     "Rung",
     "Shield",
+    "Stall",
     "Tick",
+    "Watch",
     "Workload",
     "compare",
     "compile_rules",
     "explain",
+    "gap_of",
     "judge",
     "next_rung",
     "outlook",

@@ -49,9 +49,13 @@ class Population:
     def __init__(self, tick: Tick, resource: str, gpu: str | None = None) -> None:
         snapshot = tick.snapshot
         self.tick = tick
+        self.snapshot = snapshot
         self.resource = resource
         running = snapshot.processes.items if snapshot and snapshot.processes else ()
-        self.processes: dict[int, Process] = {each.pid: each for each in running if each.state != "Z"}
+        # In the order of their ids, so that a recorded past, which has another order, gives the very same answer.
+        self.processes: dict[int, Process] = {
+            each.pid: each for each in sorted(running, key=lambda each: each.pid) if each.state != "Z"
+        }
         self.cgroups: dict[str, Cgroup] = snapshot.cgroups.nodes if snapshot and snapshot.cgroups else {}
         devices = snapshot.gpus.devices if snapshot and snapshot.gpus else {}
         self.gpus = {uuid: device for uuid, device in devices.items() if gpu in (None, uuid)}
@@ -144,7 +148,7 @@ def _process(population: Population, process: Process, scope: Scope = Scope.PROC
         usage=population.usage(process),
         growth=process.memory_growth_bytes_per_second,
         newest=float(process.start_time_ticks),
-        priority=-process.nice / 20,
+        priority=-(process.nice or 0) / 20,  # unknown in the recordings of older releases
         reclaim=node.reclaim_scanned_pages_per_second if node else None,
         members=(process,),
     )

@@ -95,7 +95,7 @@ def _reason(tick: Tick, rule: Rule, ranked: list[Candidate], target: Candidate |
 
 
 def _nobody(tick: Tick, ranked: list[Candidate]) -> str:
-    if tick.snapshot is None:
+    if tick.source is None:
         return "only numbers are known of this moment, not who held what"
     if not ranked:
         return "there is nothing of the rule's scope"

@@ -29,6 +29,11 @@ _GRAVITY = {Level.HARD: 0, Level.SOFT: 1, Level.WARN: 2}
 _RESTING = (Phase.INACTIVE, Phase.PENDING, Phase.COOLING)
 
 
+def gap_of(interval_seconds: float) -> float:
+    """Return the longest interval between two ticks that counts, for a machine that is sampled so often."""
+    return max(GAP_SECONDS, 3 * interval_seconds)
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What came of a tick."""
@@ -90,9 +95,10 @@ def _ready(state: JudgeState, tick: Tick, rules: tuple[Rule, ...]) -> JudgeState
         and binding.rules is rules
         and state.last is not None
         and tick.monotonic_seconds >= state.last
+        and (tick.boot_id is None or tick.boot_id == state.boot_id)
     ):
         return state
-    boot_id = tick.snapshot.boot_id if tick.snapshot else state.boot_id
+    boot_id = tick.boot_id or state.boot_id
     went_back = state.last is not None and tick.monotonic_seconds < state.last
     if went_back or (boot_id and state.boot_id and boot_id != state.boot_id):
         state = state.after_boot()

@@ -1,6 +1,6 @@
 """What the policy looks at: one tick, with everything that it may ask for already gathered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -73,14 +73,22 @@ class Tick:
     """What each value is; the same object as long as nothing appears or vanishes."""
     values: Sequence[float | None]
     """One a series of the layout; None if missing or stale."""
-    snapshot: Snapshot | None = None
-    """Where candidates come from; None when only the numbers are known."""
+    source: Snapshot | Callable[[], Snapshot] | None = None
+    """Where candidates come from, or what makes it when a decision needs it: putting a recorded one together costs more
+    than judging a hundred ticks. None when only the numbers are known."""
     preferences: Mapping[str, Preference] = field(default_factory=lambda: _NOBODY)
     """Keyed by cgroup path."""
     myself: Myself | None = None
     """Who resourced is."""
     workloads: tuple[Workload, ...] = ()
     """Registered workloads."""
+    boot_id: str | None = None
+    """The boot to which the monotonic time belongs; None if unknown."""
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """Return the machine at this moment, with everyone on it."""
+        return self.source() if callable(self.source) else self.source
 
     @classmethod
     def of(
@@ -112,6 +120,7 @@ class Tick:
             preferences,
             myself,
             workloads,
+            snapshot.boot_id,
         )
 
 

@@ -19,7 +19,7 @@ UNKILLABLE_SECONDS = 60.0
 
 def total_of(population: Population) -> float | None:
     """Return all that the machine has of the resource; None if unknown or without a total."""
-    snapshot = population.tick.snapshot
+    snapshot = population.snapshot
     if snapshot is None:
         return None
     if population.resource == "gpu_memory":

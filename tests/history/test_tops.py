@@ -1,5 +1,7 @@
 """Who used most: what is recorded of cgroups and processes, and what is answered from it."""
 
+import json
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ def test_the_largest_are_taken_by_each_resource() -> None:
         machines.process(3, "busy", memory_bytes=2, cpu_utilization=0.9),
         machines.process(4, "writer", memory_bytes=3, io_write_bytes_per_second=1e6),
         machines.process(5, "trainer", memory_bytes=4),
-        machines.process(6, "touched", memory_bytes=1),
+        machines.process(6, "small", memory_bytes=1),
     ]
     gpu = machines.gpu(0, [GpuProcess(5, "compute", 7 * GIB, None, None, alive=True)])
     groups = [
@@ -44,13 +46,19 @@ def test_the_largest_are_taken_by_each_resource() -> None:
     ]
     snapshot = machines.snapshot(5, processes=processes, cgroups=groups, gpus={"GPU-1": gpu})
 
-    taken = take_tops(snapshot, cgroups=1, processes=1, touched=frozenset({"6:6", "/d.slice"}))
+    taken = take_tops(snapshot, cgroups=1, processes=1)
 
     assert taken is not None
-    assert {row[4] for row in taken.processes} == {"hungry", "busy", "writer", "trainer", "touched"}
-    assert {row[0] for row in taken.cgroups} == {"/a.slice", "/b.slice", "/d.slice"}
+    assert {row[4] for row in taken.processes} == {"hungry", "busy", "writer", "trainer"}
+    assert {row[0] for row in taken.cgroups} == {"/a.slice", "/b.slice"}
     (trainer,) = (row for row in taken.processes if row[4] == "trainer")
-    assert trainer[-1] == 7 * GIB
+    assert trainer[-3] == 7 * GIB
+    assert taken.gpus == (("GPU-1", 5, "compute", None, 7 * GIB, None),)
+
+    everyone = take_tops(snapshot, cgroups=9, processes=9, everyone=True)
+
+    assert everyone is not None
+    assert (len(everyone.processes), len(everyone.cgroups)) == (6, 4)
 
 
 def test_what_was_not_read_for_this_sample_is_not_recorded() -> None:
@@ -76,12 +84,18 @@ PROCESSES = st.builds(
     st.sampled_from(["sh", "sshd"]),
     st.lists(VALUES, min_size=len(PROCESS_VALUES), max_size=len(PROCESS_VALUES)),
 )
+ON_GPUS = st.builds(
+    lambda pid, values: ("GPU-1", pid, "compute", None, *values),
+    st.integers(1, 4),
+    st.lists(VALUES, min_size=2, max_size=2),
+)
 TICKS = st.lists(
     st.builds(
         TopsTick,
         st.floats(1e9, 2e9),
         st.lists(CGROUPS, max_size=4, unique_by=lambda row: row[:3]).map(tuple),
         st.lists(PROCESSES, max_size=4, unique_by=lambda row: row[:8]).map(tuple),
+        st.lists(ON_GPUS, max_size=3, unique_by=lambda row: row[:4]).map(tuple),
     ),
     min_size=1,
     max_size=4,
@@ -89,7 +103,7 @@ TICKS = st.lists(
 
 
 @given(st.lists(TICKS, min_size=1, max_size=3))
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_recordings_come_back_packed_or_not(batches: list[list[TopsTick]]) -> None:
     packed = pack_tops([pack_tops([encode_tops(batches[0])]), *map(encode_tops, batches[1:])])
 
@@ -100,6 +114,7 @@ def test_recordings_come_back_packed_or_not(batches: list[list[TopsTick]]) -> No
     for one, other in zip(found, wanted, strict=True):
         assert set(one.cgroups) == set(other.cgroups)
         assert set(one.processes) == set(other.processes)
+        assert set(one.gpus) == set(other.gpus)
 
 
 def test_a_damaged_recording_is_told() -> None:
@@ -108,6 +123,19 @@ def test_a_damaged_recording_is_told() -> None:
     with pytest.raises(HistoryCorrupt, match="checksum"):
         read_frame(packed[:-1] + b"!")
     assert pack_tops([]) == b""
+
+
+def test_what_a_release_before_recorded_is_read_with_the_rest_unknown() -> None:
+    old = zlib.compress(
+        json.dumps([[1.0, [["/a", None, 1, *range(10)]], [[5, 1, 1, 1, "sh", 0, "/a", 0, *range(9)]]]]).encode()
+    )
+
+    (tick,) = read_tops(old)
+
+    assert tick.cgroups == (("/a", None, 1, *range(10), None, None, None),)
+    assert tick.processes[0][8:] == (*range(9), None, None)
+    assert read_tops(pack_tops([old])) == [tick]
+    assert tick.gpus == ()
 
 
 def day(kit: Kit) -> None:

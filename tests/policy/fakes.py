@@ -106,6 +106,7 @@ def tick(
         preferences or {},
         myself,
         workloads,
+        machine.boot_id if machine else None,
     )
 
 

@@ -10,6 +10,7 @@ from resourced.policy.judge import Judgement, judge
 from resourced.policy.ladder import next_rung, rungs, still_needed
 from resourced.policy.observation import Myself, Preference, Tick, Workload
 from resourced.policy.outlook import Outlook, outlook
+from resourced.policy.recheck import Look, Need, look_again, need_of
 from resourced.policy.replay import Comparison, ReplayResult, compare, replay
 from resourced.policy.rule import Rule, Rung, Shield
 from resourced.policy.state import JudgeState
@@ -19,7 +20,9 @@ __all__ = [
     "Defaults",
     "JudgeState",
     "Judgement",
+    "Look",
     "Myself",
+    "Need",
     "Outlook",
     "Preference",
     "ReplayResult",
@@ -32,6 +35,8 @@ __all__ = [
     "compile_rules",
     "explain",
     "judge",
+    "look_again",
+    "need_of",
     "next_rung",
     "outlook",
     "replay",

@@ -122,6 +122,11 @@ class ResourceManager:
         """The rules in force."""
         return self._rules
 
+    @property
+    def myself(self) -> Myself:
+        """Who resourced is."""
+        return self._myself
+
     def set_rules(self, rules: tuple[Rule, ...]) -> None:
         """Judge by these rules from the next tick on; what is known of rules that stay is kept."""
         stored = {metric.name for metric in required_metrics(rules)}

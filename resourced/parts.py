@@ -3,12 +3,14 @@
 import grp
 from collections.abc import Mapping
 
+from resourced.actions import Settings as ActionSettings
 from resourced.api import AccessSettings, ApiSettings, Limits, ListenSettings
 from resourced.api.access import read_tokens
 from resourced.api.resources import ResourceSettings
 from resourced.config import ResourceConfig, runtime_directory, socket_path
 from resourced.history import HistorySettings
 from resourced.journal import LogSettings
+from resourced.messenger import MessengerSettings
 from resourced.policy import Defaults, Rule, compile_rules, shield_of
 
 _SOCKET_GROUP = "resourced"
@@ -27,6 +29,25 @@ def rules_of(config: ResourceConfig) -> tuple[Rule, ...]:
         shield=shield_of(policy.protect, policy.priorities),
         defaults=Defaults(policy.warmup, policy.cooldown, config.actions.grace),
     )
+
+
+def action_settings(config: ResourceConfig) -> ActionSettings:
+    """Return how steps are taken."""
+    actions, policy = config.actions, config.policy
+    return ActionSettings(
+        settle_seconds=actions.settle,
+        throttle_seconds=actions.throttle_limit,
+        freeze_seconds=actions.freeze_limit,
+        approval_seconds=actions.approval,
+        kill_limit=policy.kill_limit,
+        kill_interval_seconds=policy.kill_interval,
+    )
+
+
+def messenger_settings(config: ResourceConfig) -> MessengerSettings:
+    """Return who else is told of decisions."""
+    actions = config.actions
+    return MessengerSettings(actions.webhook, actions.webhook_timeout, actions.command, actions.command_timeout)
 
 
 def history_settings(config: ResourceConfig) -> HistorySettings:
@@ -151,6 +172,10 @@ LIVE = (
     "api.admin_group",
     "api.anonymous_read",
     "actions.grace",
+    "actions.settle",
+    "actions.throttle_limit",
+    "actions.freeze_limit",
+    "actions.approval",
 )
 """Keys, or beginnings of keys, that a reload puts into force; all others wait for a restart."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from resourced.api import changes, openapi, reads, records
+from resourced.api import actions, changes, openapi, reads, records
 from resourced.api.access import AccessSettings, Peer
 from resourced.api.endpoint import Border, Context, Endpoint, Path
 from resourced.api.events import Hub
@@ -39,7 +39,7 @@ class App:
 
     def __init__(self, service: Service, settings: ApiSettings) -> None:
         self._kept: dict[str, bytes] = {}
-        self._endpoints = (*reads.endpoints(), *records.endpoints(), *changes.endpoints())
+        self._endpoints = (*reads.endpoints(), *records.endpoints(), *actions.endpoints(), *changes.endpoints())
         self._version = service.version
         self.encoded = Encoded(service, settings.resources)
         self.hub = Hub(service, settings.limits)

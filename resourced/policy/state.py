@@ -1,7 +1,7 @@
 """What the judge remembers between ticks: immutable, and saved as JSON so that a restart forgets nothing."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from resourced.decision import Decision, Phase
@@ -138,6 +138,13 @@ class JudgeState:
         """Return what outlives a reboot: the means of earlier days, which hang on wall time."""
         kept = {key: window for key, window in self.keyed()["windows"].items() if "seasonal(" in key}
         return JudgeState(parked={"windows": kept})
+
+    def after_restart(self) -> "JudgeState":
+        """Return what outlives the process: targets chosen before are not dealt with by anybody any more.
+
+        Were they remembered, the next decision would pass over the very one that is still in the way.
+        """
+        return replace(self, pruned=())
 
     def to_json(self) -> str:
         """Return the state as text, for `from_json`."""

@@ -6,13 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from resourced.actions import Action, Executor, Ledger, Machine, Settings, Target, all_actions
+from resourced.actions import Action, Claims, Executor, Ledger, Machine, Settings, Target, all_actions
 from resourced.clock import Clock, SystemClock, read_boot_id
 from resourced.collectors.base import Roots
 from resourced.decision import Candidate, Decision, Outcome, Step
 from resourced.errors import ActionRefused
+from resourced.guard import Deed, Guard, GuardSettings
 from resourced.manager import Report, ResourceManager, State
-from resourced.policy import Look, Need, Rule, look_again, need_of
+from resourced.policy import Judgement, Look, Need, Rule, look_again, need_of
 from resourced.rivals import Rival, describe_rivals, killers_among
 
 _FRESH_SECONDS = 0.25
@@ -53,6 +54,7 @@ class LiveWorld:
     ) -> None:
         self.clock: Clock = SystemClock()
         self.ledger = ledger
+        self.claims = Claims()
         self.actions: Mapping[Step, Action] = all_actions(self.clock)
         self._manager = manager
         self._history = history
@@ -91,6 +93,46 @@ class LiveWorld:
         self._manager.tell(outcome)
 
 
+class GuardView:
+    """The daemon as the guard sees it.
+
+    Args:
+        manager: Samples and judges.
+        executor: Goes on with what the guard began.
+        world: What the executor acts in.
+    """
+
+    def __init__(self, manager: ResourceManager, executor: Executor, world: LiveWorld) -> None:
+        self._manager = manager
+        self._executor = executor
+        self._world = world
+
+    def judgement(self) -> Judgement | None:
+        state = self._manager.state
+        return None if state is None else state.judgement
+
+    def rules(self) -> tuple[Rule, ...]:
+        return self._manager.rules
+
+    def did(self, deed: Deed) -> None:
+        self._manager.adopt(deed.decision)
+        self._executor.post(lambda machine: self._write_down(machine, deed))
+
+    def hurry(self) -> None:
+        self._executor.post(lambda machine: machine.hurry("memory"))
+
+    def trouble(self, event: str, reason: str) -> None:
+        self._executor.post(lambda _: self._world.report(event, {"reason": reason}))
+
+    def _write_down(self, machine: Machine, deed: Deed) -> None:
+        """Go on with it first, then tell: by the thread that acts."""
+        machine.adopt(deed.decision, deed.target, deed.step, deed.detail, deed.look, deed.began)
+        milliseconds = (deed.acted - deed.began) * 1000
+        told = f"{deed.detail} ({deed.decision.target.name if deed.decision.target else '?'}), {milliseconds:.0f} ms"
+        self._world.report("guard_triggered", {"reason": told, "decision": deed.decision.id})
+        self._manager.announce(deed.decision)
+
+
 class Acting:
     """Takes the steps of decisions, and lets people approve, refuse and see them.
 
@@ -99,6 +141,7 @@ class Acting:
         history: Remembers.
         report: Writes to the log.
         settings: How steps are taken.
+        guard: How often memory is looked at between two samples; None to look only with each.
         ledger_path: Where what can be undone is kept; None to remember in memory only.
         roots: Where the kernel's trees are.
     """
@@ -110,6 +153,7 @@ class Acting:
         *,
         report: Report,
         settings: Settings,
+        guard: GuardSettings | None,
         ledger_path: Path | None,
         roots: Roots | None = None,
     ) -> None:
@@ -129,15 +173,23 @@ class Acting:
             interrupted=lambda: self.executor.interrupted,
             roots=self._roots,
         )
+        self.guard: Guard | None = None
+        if guard is not None:
+            view = GuardView(manager, self.executor, self.world)
+            self.guard = Guard(view, claims=self.world.claims, ledger=ledger, settings=guard, roots=self._roots)
 
     def start(self) -> None:
         """Put back what an earlier process left changed, then act on decisions as they come."""
         self._manager.follow(self._on_item)
         self._manager.subscribe(self._on_state)
         self.executor.start(self.world)
+        if self.guard is not None:
+            self.guard.start()
 
     def stop(self, timeout_seconds: float) -> bool:
         """Put back all that can be put back and end; return whether that was done in time."""
+        if self.guard is not None:
+            self.guard.stop()
         return self.executor.stop(timeout_seconds)
 
     async def approve(self, decision_id: str, who: str) -> None:

@@ -125,7 +125,7 @@ class DaemonConfig(Section):
     """How long requests and actions under way may take when the daemon ends."""
 
 
-UNHEEDED = ("actions.workload_patience", "guard.", "daemon.memory_lock")
+UNHEEDED = ("actions.workload_patience",)
 """Beginnings of the keys that are checked and that nothing heeds yet; saying one is warned of."""
 
 

@@ -21,7 +21,7 @@ from resourced.api import ApiServer, create_app, make_sockets
 from resourced.clock import SystemClock
 from resourced.config import ResourceConfig, runtime_directory, state_directory
 from resourced.configfiles import Loaded
-from resourced.decision import Phase
+from resourced.decision import Mode, Phase
 from resourced.errors import ConfigError
 from resourced.history import History
 from resourced.journal import Notifier
@@ -33,6 +33,7 @@ from resourced.parts import (
     action_settings,
     api_settings,
     changed_keys,
+    guard_settings,
     history_settings,
     listen_settings,
     log_settings,
@@ -41,7 +42,7 @@ from resourced.parts import (
     rules_of,
 )
 from resourced.policy import JudgeState
-from resourced.process import raise_descriptor_limit, settle
+from resourced.process import lock_memory, raise_descriptor_limit, settle
 from resourced.service import DaemonService
 from resourced.sources import sources_of, switched_off
 
@@ -120,6 +121,7 @@ class Daemon:
             self._history,
             report=self._report,
             settings=action_settings(config),
+            guard=guard_settings(config),
             ledger_path=self._ledger_path(),
         )
         self._messenger = Messenger(messenger_settings(config), self._report)
@@ -195,6 +197,11 @@ class Daemon:
 
     def _ready(self) -> None:
         settle()
+        config = self._loaded.config
+        if config.daemon.memory_lock and config.guard.enabled and config.policy.mode is Mode.ENFORCE:
+            refused = lock_memory()
+            if refused:
+                self._report("guard_unavailable", {"reason": f"its memory can be swapped out: {refused}"})
         seconds = round(time.monotonic() - self._began, 3)
         self._report("daemon_ready", {"seconds": seconds, "listeners": ", ".join(self._listeners)})
         self._notifier.ready(self._keeper.summary())

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from resourced.metrics import CATALOGUE
 from resourced.monitor import ResourceMonitor
 from resourced.policy import Judgement, JudgeState, Myself, Preference, Rule, Tick, judge, required_metrics
 from resourced.policy.compile import default_rules
+from resourced.policy.judge import GRAVITY
 from resourced.series import Extractor
 from resourced.snapshot import Snapshot
 from resourced.surroundings import read_myself, read_preferences
@@ -109,6 +111,7 @@ class ResourceManager:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._offset: float | None = None
+        self._adopted: deque[Decision] = deque()
         self._rules: tuple[Rule, ...] = ()
         self.set_rules(default_rules() if rules is None else rules)
 
@@ -179,7 +182,7 @@ class ResourceManager:
             if judgement is not None:
                 self._tell_recovered(before.judgement if before else None, judgement)
                 for decision in judgement.decisions:
-                    self._decided(decision)
+                    self.announce(decision)
             if self._history is not None:
                 self._history.append(snapshot)
             state = State(snapshot, judgement, lag_seconds, self._clock.monotonic() - began)
@@ -213,6 +216,17 @@ class ResourceManager:
             self._followers = tuple(each for each in self._followers if each is not callback)
 
         return end
+
+    def adopt(self, decision: Decision) -> None:
+        """Take note of a decision that the guard has taken by itself; it counts from the next tick on."""
+        self._adopted.append(decision)
+
+    def _take_note(self) -> None:
+        while self._adopted:
+            decision = self._adopted.popleft()
+            rule = next((each for each in self._rules if each.name == decision.rule), None)
+            if rule is not None:
+                self.judged = self.judged.with_decision(decision, rule.resource, GRAVITY[rule.level])
 
     def tell(self, item: Any) -> None:
         """Hand something that was recorded to those who follow."""
@@ -269,6 +283,7 @@ class ResourceManager:
         if snapshot.monotonic_seconds >= self._preferences_due and snapshot.cgroups is not None:
             self._preferences = read_preferences(self._roots, snapshot.cgroups.nodes)
             self._preferences_due = snapshot.monotonic_seconds + _PREFERENCES_SECONDS
+        self._take_note()
         row = self._extractor.read(snapshot)
         tick = Tick.of(snapshot, (self._extractor.layout, row), preferences=self._preferences, myself=self._myself)
         try:
@@ -282,7 +297,8 @@ class ResourceManager:
             self._earlier = [*self._earlier[-1:], judgement]
         return judgement
 
-    def _decided(self, decision: Decision) -> None:
+    def announce(self, decision: Decision) -> None:
+        """Remember a decision, log it and tell those who follow."""
         if self._history is not None:
             self._history.record(decision)
         target = decision.target

@@ -8,6 +8,7 @@ from resourced.api import AccessSettings, ApiSettings, Limits, ListenSettings
 from resourced.api.access import read_tokens
 from resourced.api.resources import ResourceSettings
 from resourced.config import ResourceConfig, runtime_directory, socket_path
+from resourced.guard import GuardSettings
 from resourced.history import HistorySettings
 from resourced.journal import LogSettings
 from resourced.messenger import MessengerSettings
@@ -39,6 +40,23 @@ def action_settings(config: ResourceConfig) -> ActionSettings:
         throttle_seconds=actions.throttle_limit,
         freeze_seconds=actions.freeze_limit,
         approval_seconds=actions.approval,
+        kill_limit=policy.kill_limit,
+        kill_interval_seconds=policy.kill_interval,
+    )
+
+
+def guard_settings(config: ResourceConfig) -> GuardSettings | None:
+    """Return how often memory is looked at between two samples; None if it isn't."""
+    guard, policy = config.guard, config.policy
+    if not guard.enabled:
+        return None
+    return GuardSettings(
+        min_seconds=guard.min_interval,
+        max_seconds=guard.max_interval,
+        fill_bytes_per_second=guard.fill_rate,
+        low_share=guard.low,
+        stall_seconds=guard.stall,
+        window_seconds=guard.stall_window,
         kill_limit=policy.kill_limit,
         kill_interval_seconds=policy.kill_interval,
     )

@@ -1,6 +1,7 @@
 """Acting: the rungs of the ladder, what can be undone of them, and the machine that takes them one by one."""
 
 from resourced.actions.base import Action, Order
+from resourced.actions.claims import Claims
 from resourced.actions.course import Settings, World
 from resourced.actions.executor import Executor
 from resourced.actions.freeze import Freeze
@@ -14,7 +15,19 @@ from resourced.actions.throttle import Throttle
 from resourced.clock import Clock
 from resourced.decision import Step
 
-__all__ = ["Action", "Change", "Executor", "Ledger", "Machine", "Order", "Settings", "Target", "World", "all_actions"]
+__all__ = [
+    "Action",
+    "Change",
+    "Claims",
+    "Executor",
+    "Ledger",
+    "Machine",
+    "Order",
+    "Settings",
+    "Target",
+    "World",
+    "all_actions",
+]
 
 
 def all_actions(clock: Clock | None = None) -> dict[Step, Action]:

@@ -6,15 +6,15 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from resourced.actions.base import Action
+from resourced.actions.claims import Claims
 from resourced.actions.ledger import Ledger
 from resourced.actions.target import Target
 from resourced.clock import Clock
-from resourced.decision import Candidate, Decision, Level, Outcome, Step
+from resourced.decision import Candidate, Decision, Outcome, Step
 from resourced.policy import Look, Need, Rule
+from resourced.policy.judge import GRAVITY
 from resourced.policy.ranking import eligible
 
-GRAVITY = {Level.HARD: 0, Level.SOFT: 1, Level.WARN: 2}
-"""The gravest first."""
 FREEING = (Step.RECLAIM, Step.THROTTLE, Step.FREEZE, Step.TERMINATE, Step.KILL)
 """Steps whose effect is awaited before anybody else is touched for the same resource."""
 ENDING = (Step.TERMINATE, Step.KILL)
@@ -115,6 +115,11 @@ class World(Protocol):
     @property
     def actions(self) -> Mapping[Step, Action]:
         """One a rung."""
+        ...
+
+    @property
+    def claims(self) -> Claims:
+        """Who may touch somebody next."""
         ...
 
     def rules(self) -> Sequence[Rule]:

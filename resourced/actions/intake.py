@@ -42,6 +42,8 @@ class Intake:
             return
         if decision.mode not in (Mode.ADVISE, Mode.ENFORCE):
             return
+        if any(each.decision.id == decision.id for each in self.courses):
+            return  # the guard was first
         now = self._now()
         for course in self._with(Status.WAITING):
             if (course.decision.rule, course.decision.instance) == (decision.rule, decision.instance):
@@ -83,6 +85,7 @@ class Intake:
             if each.resource == rule.resource and each.candidate.key == decision.target.key:
                 self._supersede(each)
         course = Course(decision, rule, decision.target, Status.RUNNING, began, target)
+        self._world.claims.release(rule.resource, decision.target.key)
         self.courses.append(course)
         order = list(Step)
         course.taken = [each.step for each in rule.rungs if order.index(each.step) < order.index(step)]
@@ -138,6 +141,8 @@ class Intake:
             course.pending.append(Pending(rung.step, detail, began, look.left, look.usage))
         else:
             self._tell.outcome(course, "done", detail, rung.step, quietly=True)
+            claims, key = self._world.claims, course.candidate.key
+            claims.take(course.resource, key, course.gravity, began, course.due, owner="machine")
         if ends:
             clock = self._world.clock
             self._world.ledger.count_end(clock.boottime(), self.settings.kill_interval_seconds)
@@ -150,6 +155,7 @@ class Intake:
 
     def _close(self, course: Course) -> None:
         course.status = Status.OVER
+        self._world.claims.release(course.resource, course.candidate.key)
         if course in self.courses:
             self.courses.remove(course)
         if course.target is not None:

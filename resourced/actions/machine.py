@@ -150,7 +150,7 @@ class Machine(Intake):
         try:
             target = self._hold(course, look, now)
             while (rung := next_rung(course.rule.rungs, course.taken)) is not None:
-                if self._too_many(course, rung.step):
+                if self._too_many(course, rung.step) or not self._claim(course, rung, now):
                     return False
                 if self._take(course, target, rung, look):
                     return True
@@ -182,6 +182,16 @@ class Machine(Intake):
             raise TargetGone(f"{course.candidate.name} has no living process any more")
         course.target.check()
         return course.target
+
+    def _claim(self, course: Course, rung: Rung, now: float) -> bool:
+        """Return whether it may be touched now: the guard may have begun with somebody else a moment ago."""
+        if rung.step not in FREEING:
+            return True
+        until = now + max(rung.grace_seconds, self.settings.settle_seconds)
+        if self._world.claims.take(course.resource, course.candidate.key, course.gravity, now, until, owner="machine"):
+            return True
+        course.due = now + _AGAIN_SECONDS
+        return False
 
     def _too_many(self, course: Course, step: Step) -> bool:
         if step not in ENDING or any(each in ENDING for each in course.taken):
@@ -237,6 +247,7 @@ class Machine(Intake):
     def _another(self, course: Course, now: float) -> None:
         """Turn to the next candidate: one that can't be had must not save all others."""
         course.passed.add(course.candidate.key)
+        self._world.claims.release(course.resource, course.candidate.key)
         busy = {each.candidate.key for each in self.courses if each is not course}
         candidate = next_candidate(course, busy, lambda key: self._backoff.left_alone(key, now))
         if candidate is None:

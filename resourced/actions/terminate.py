@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from resourced.actions.base import Once, Order
 from resourced.actions.handles import CgroupHandle, Members, ProcessHandle
+from resourced.actions.target import Target
 from resourced.decision import Step
 from resourced.errors import ActionFailed, TargetGone
 
@@ -22,7 +23,7 @@ class Terminate(Once):
 
     def take(self, order: Order) -> str:
         release_holds(order)
-        return f"SIGTERM to {_send(order, signal.SIGTERM).told(order)}"
+        return ask_to_end(order.target)
 
 
 class Kill(Once):
@@ -31,19 +32,34 @@ class Kill(Once):
     step = Step.KILL
 
     def take(self, order: Order) -> str:
-        cgroup = order.target.cgroup
-        if cgroup is not None and cgroup.has("cgroup.kill"):
-            sent = _kill_cgroup(order, cgroup)
-        else:
-            sent = _send(order, signal.SIGKILL)
-            for _ in range(_ROUNDS):  # it may fork faster than it is killed
-                if cgroup is None or not cgroup.populated:
-                    break
-                sent.add(_send(order, signal.SIGKILL))
+        told = kill_all(order.target)
         # Only now: what is stopped or frozen dies of SIGKILL too, and until then it could do no harm.
         release_holds(order)
-        freed = f", memory of {sent.freed} freed at once" if sent.freed else ""
-        return f"SIGKILL to {sent.told(order)}{freed}"
+        return told
+
+
+def ask_to_end(target: Target) -> str:
+    """Send SIGTERM to every process of a target; return what was done.
+
+    Raises:
+        TargetGone: Nobody is left.
+        ActionFailed: The kernel refuses all.
+    """
+    return f"SIGTERM to {_send(target, signal.SIGTERM).told(target)}"
+
+
+def kill_all(target: Target) -> str:
+    """Kill every process of a target; return what was done. Errors as in `ask_to_end`."""
+    cgroup = target.cgroup
+    if cgroup is not None and cgroup.has("cgroup.kill"):
+        sent = _kill_cgroup(target, cgroup)
+    else:
+        sent = _send(target, signal.SIGKILL)
+        for _ in range(_ROUNDS):  # it may fork faster than it is killed
+            if cgroup is None or not cgroup.populated:
+                break
+            sent.add(_send(target, signal.SIGKILL))
+    return f"SIGKILL to {sent.told(target)}{f', memory of {sent.freed} freed at once' if sent.freed else ''}"
 
 
 def release_holds(order: Order) -> None:
@@ -70,7 +86,7 @@ class _Sent:
         self.freed += more.freed
         self.refused = more.refused or self.refused
 
-    def told(self, order: Order) -> str:
+    def told(self, target: Target) -> str:
         """Return how many were reached.
 
         Raises:
@@ -78,15 +94,15 @@ class _Sent:
             TargetGone: Nobody was left.
         """
         if not self.delivered:
-            raise self.refused or TargetGone(f"{order.target.name} has no living process any more")
+            raise self.refused or TargetGone(f"{target.name} has no living process any more")
         some = f", though {self.refused}" if self.refused else ""
         return f"{self.delivered} process{'' if self.delivered == 1 else 'es'}{some}"
 
 
-def _send(order: Order, number: signal.Signals) -> _Sent:
+def _send(target: Target, number: signal.Signals) -> _Sent:
     """Signal every process; one that the kernel protects does not save the others."""
     sent = _Sent()
-    for batch in order.target.batches():
+    for batch in target.batches():
         reached = []
         for each in batch:
             try:
@@ -100,13 +116,13 @@ def _send(order: Order, number: signal.Signals) -> _Sent:
     return sent
 
 
-def _kill_cgroup(order: Order, cgroup: CgroupHandle) -> _Sent:
+def _kill_cgroup(target: Target, cgroup: CgroupHandle) -> _Sent:
     """Kill all that lives in it by one write, which no fork escapes."""
     pids = cgroup.pids()
     with Members() as pinned:
         for pid in pids[:_MOST_RELEASED]:
             with contextlib.suppress(TargetGone, ActionFailed):
-                pinned.append(ProcessHandle(pid, None, order.target.roots))
+                pinned.append(ProcessHandle(pid, None, target.roots))
         cgroup.write("cgroup.kill", "1")
         # A number that was reused meanwhile does no harm: the kernel frees nothing of who isn't dying.
         return _Sent(len(pids), sum(each.release_memory() for each in pinned))

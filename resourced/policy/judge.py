@@ -25,7 +25,8 @@ FLAP_SECONDS = 900.0
 REPEAT_LIMIT_SECONDS = 3600.0
 """A rule that only observes says the same thing again at longer and longer intervals, up to this."""
 
-_GRAVITY = {Level.HARD: 0, Level.SOFT: 1, Level.WARN: 2}
+GRAVITY = {Level.HARD: 0, Level.SOFT: 1, Level.WARN: 2}
+"""Rules by how grave they are, the gravest first."""
 _RESTING = (Phase.INACTIVE, Phase.PENDING, Phase.COOLING)
 
 
@@ -292,7 +293,7 @@ class _Pass:
 
     def _decide(self, number: int, instance: Instance, standing: Standing) -> Standing:
         """Take a decision, unless another target for the same resource was chosen just now."""
-        rule, gravity = instance.rule, _GRAVITY[instance.rule.level]
+        rule, gravity = instance.rule, GRAVITY[instance.rule.level]
         self._pruned = tuple(each for each in self._pruned if self._now - each.time <= FLAP_SECONDS)
         if rule.prunes and any(
             each.resource == rule.resource

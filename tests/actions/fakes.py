@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from resourced.actions import Action, Ledger, Machine, Order, Settings, Target, all_actions
+from resourced.actions import Action, Claims, Ledger, Machine, Order, Settings, Target, all_actions
 from resourced.collectors.base import Roots
 from resourced.decision import Candidate, Decision, Level, Mode, Outcome, Scope, Step
 from resourced.policy import Look, Myself, Need, Rule
@@ -170,6 +170,7 @@ class FakeWorld:
         self.actions: Mapping[Step, Action] = all_actions(self.clock) if real else dict(self.counted)
         self.fake = not real
         self.looks = 0
+        self.claims = Claims()
 
     def rules(self) -> tuple[Rule, ...]:
         return self.wanted

@@ -69,13 +69,16 @@ class LiveWorld:
         state = self._manager.state
         if state is None or state.judgement is None:
             return Need.UNKNOWN
+        if state.snapshot.monotonic_seconds < decision.monotonic_seconds:
+            return Need.UNKNOWN  # the guard decided since: the manager's next judgement knows of it
         return need_of(state.judgement, self._manager.rules, decision)
 
     def look(self, decision: Decision, candidate: Candidate, *, fresh: bool) -> Look:
         state = self._manager.state
-        if state is None or (fresh and self.clock.monotonic() - state.snapshot.monotonic_seconds > _FRESH_SECONDS):
+        age = self.clock.monotonic() - state.snapshot.monotonic_seconds if state is not None else 0.0
+        if state is None or (fresh and age > _FRESH_SECONDS):
             state = self._manager.tick()
-        if state.judgement is None:
+        if state.judgement is None or state.snapshot.monotonic_seconds < decision.monotonic_seconds:
             return Look(Need.UNKNOWN)
         return look_again(state.judgement, self._manager.rules, decision, candidate)
 

@@ -182,11 +182,14 @@ class ResourceManager:
             if judgement is not None:
                 self._tell_recovered(before.judgement if before else None, judgement)
                 for decision in judgement.decisions:
-                    self.announce(decision)
+                    self._write_down(decision)
             if self._history is not None:
                 self._history.append(snapshot)
             state = State(snapshot, judgement, lag_seconds, self._clock.monotonic() - began)
             self._state = state
+        # Who follows may look at once whether it is wanted still, and must then see the state that it came from.
+        for decision in judgement.decisions if judgement is not None else ():
+            self.tell(decision)
         self._tell_changes(before.snapshot if before else None, snapshot)
         for callback in self._subscribers:
             callback(state)
@@ -299,6 +302,10 @@ class ResourceManager:
 
     def announce(self, decision: Decision) -> None:
         """Remember a decision, log it and tell those who follow."""
+        self._write_down(decision)
+        self.tell(decision)
+
+    def _write_down(self, decision: Decision) -> None:
         if self._history is not None:
             self._history.record(decision)
         target = decision.target
@@ -314,7 +321,6 @@ class ResourceManager:
         if target is not None:
             fields |= {"target": target.name, "pid": target.pid, "unit": target.unit, "uid": target.uid}
         self._report("decision", {key: value for key, value in fields.items() if value not in (None, "")})
-        self.tell(decision)
 
     def _tell_recovered(self, before: Judgement | None, now: Judgement) -> None:
         """Report rules that fired and do no longer."""

@@ -52,7 +52,7 @@ def tell_terminals(devices: Path, uid: int, text: str) -> int:
         text: One line without control characters.
     """
     told = 0
-    for path in _terminals(devices):
+    for path in _terminals(devices, consoles=uid != 0):
         if told >= _MOST_TERMINALS:
             break
         with contextlib.suppress(OSError):
@@ -60,9 +60,10 @@ def tell_terminals(devices: Path, uid: int, text: str) -> int:
     return told
 
 
-def _terminals(devices: Path) -> list[Path]:
+def _terminals(devices: Path, *, consoles: bool) -> list[Path]:
+    """Return terminals; a console belongs to root while nobody is logged in on it."""
     with contextlib.suppress(OSError):
-        return sorted([*(devices / "pts").glob("[0-9]*"), *devices.glob("tty[0-9]*")])
+        return sorted([*(devices / "pts").glob("[0-9]*"), *(devices.glob("tty[0-9]*") if consoles else ())])
     return []
 
 

@@ -291,6 +291,17 @@ class _Pass:
         cooling = standing.decided is not None and self._now - standing.decided < _cooldown(rule, standing, self._now)
         return self._enter(standing, Phase.COOLING if cooling else Phase.INACTIVE)
 
+    def _tried(self, rule: Rule, standing: Standing) -> dict[str, float]:
+        """Return the seconds since something was chosen, by key, as long as it has not helped.
+
+        What was chosen before the condition last held is not among them: the rule recovered, what was done was undone,
+        and the same one comes first again. Else the second burst of a hog would cost somebody else his life.
+        """
+        since = standing.true_since
+        if rule.mode is not Mode.ENFORCE or since is None:
+            return {}
+        return {each.key: self._now - each.time for each in self._pruned if each.time >= since}
+
     def _decide(self, number: int, instance: Instance, standing: Standing) -> Standing:
         """Take a decision, unless another target for the same resource was chosen just now."""
         rule, gravity = instance.rule, GRAVITY[instance.rule.level]
@@ -310,7 +321,7 @@ class _Pass:
             self._leaves,
             held_seconds=self._now - (standing.true_since if standing.true_since is not None else self._now),
             flapping=flapping(standing, self._now),
-            tried={each.key: self._now - each.time for each in self._pruned if rule.mode is Mode.ENFORCE},
+            tried=self._tried(rule, standing),
         )
         self._decided.append((number, decision))
         if decision.target is not None and rule.prunes:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -114,8 +115,9 @@ def test_members_of_a_cgroup_are_found_at_every_depth(tmp_path: Path) -> None:
         assert found == [first.pid, second.pid]
 
 
-@pytest.mark.parametrize("pid", [1, os.getpid(), os.getppid()])
-def test_nothing_that_holds_us_is_ever_opened(tmp_path: Path, pid: int) -> None:
+@pytest.mark.parametrize("who", [lambda: 1, os.getpid, os.getppid], ids=["the first", "own", "parent"])
+def test_nothing_that_holds_us_is_ever_opened(tmp_path: Path, who: Callable[[], int]) -> None:
+    pid = who()
     candidate = cgroup_of(tmp_path, "a.service", cgroup__procs=str(pid))
     myself = Myself(os.getpid(), frozenset({os.getppid()}))
 

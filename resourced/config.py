@@ -125,18 +125,8 @@ class DaemonConfig(Section):
     """How long requests and actions under way may take when the daemon ends."""
 
 
-UNHEEDED = (
-    "guard.",
-    "actions.settle",
-    "actions.workload_patience",
-    "actions.throttle_limit",
-    "actions.freeze_limit",
-    "actions.webhook",
-    "actions.command",
-    "policy.kill_",
-    "daemon.memory_lock",
-)
-"""Beginnings of the keys that are checked and that nothing heeds before resourced acts; saying one is warned of."""
+UNHEEDED = ("actions.workload_patience",)
+"""Beginnings of the keys that are checked and that nothing heeds yet; saying one is warned of."""
 
 
 class ResourceConfig(Section):

@@ -66,6 +66,8 @@ class ActionsConfig(Section):
     """Limits that were put on a target expire after this, whatever happens."""
     freeze_limit: Annotated[Duration, Field(ge=1, le=86400)] = 900.0
     """A frozen target is thawed after this, whatever happens."""
+    approval: Annotated[Duration, Field(ge=1, le=86400)] = 300.0
+    """How long a decision of a rule in mode advise waits for somebody's approval."""
     webhook: Annotated[str, AfterValidator(_webhook)] | None = None
     """URL that is told of each decision and outcome, as JSON by POST."""
     webhook_timeout: Annotated[Duration, Field(ge=0.1, le=60)] = 5.0

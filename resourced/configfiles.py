@@ -134,9 +134,7 @@ def _build(reading: _Reading) -> Loaded:
     unheeded = [
         key for key in origins if key.startswith(UNHEEDED) and origins[key].source not in ("default", "profile")
     ]
-    reading.warnings += [
-        f"{origins[key]}: {key}: this release observes only; it takes effect in one that acts" for key in unheeded
-    ]
+    reading.warnings += [f"{origins[key]}: {key}: nothing in this release heeds it" for key in unheeded]
     return Loaded(config, origins, tuple(reading.warnings), tuple(reading.files))
 
 

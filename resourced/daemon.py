@@ -10,31 +10,37 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from resourced import __version__, journal
+from resourced.acting import Acting
 from resourced.clock import SystemClock
-from resourced.config import ResourceConfig, state_directory
+from resourced.config import ResourceConfig, runtime_directory, state_directory
 from resourced.configfiles import Loaded
-from resourced.decision import Phase
+from resourced.decision import Mode, Phase
 from resourced.errors import ConfigError
 from resourced.front import Front
 from resourced.history import History
 from resourced.journal import Notifier
 from resourced.manager import ResourceManager, State
+from resourced.messenger import Messenger
 from resourced.monitor import ResourceMonitor
 from resourced.parts import (
     access_settings,
+    action_settings,
     changed_keys,
+    guard_settings,
     history_settings,
     log_settings,
+    messenger_settings,
     needs_restart,
     rules_of,
 )
 from resourced.policy import JudgeState
-from resourced.process import raise_descriptor_limit, settle
+from resourced.process import lock_memory, raise_descriptor_limit, settle
 from resourced.service import DaemonService
 from resourced.sources import sources_of, switched_off
 
@@ -105,7 +111,18 @@ class Daemon:
             report=self._report,
             judged=self._judged_before(),
         )
-        service = DaemonService(self._manager, self._history, reload=self.reload, describe=self._describe)
+        self._acting = Acting(
+            self._manager,
+            self._history,
+            report=self._report,
+            settings=action_settings(config),
+            guard=guard_settings(config),
+            ledger_path=self._ledger_path(),
+        )
+        self._messenger = Messenger(messenger_settings(config), self._report)
+        service = DaemonService(
+            self._manager, self._history, acting=self._acting, reload=self.reload, describe=self._describe
+        )
         for event, fields in self._early:
             service.keep(event, fields)
         self._service = service
@@ -122,6 +139,9 @@ class Daemon:
         loop.add_signal_handler(signal.SIGUSR2, self._log_level, None)
         loop.set_default_executor(ThreadPoolExecutor(self._loaded.config.api.query_threads, "query"))
         serving = asyncio.create_task(self._front.serve())
+        self._manager.follow(self._messenger.take)
+        self._messenger.start()
+        self._acting.start()
         await asyncio.to_thread(self._manager.tick)
         await self._front.started()
         self._manager.subscribe(self._keeper.on_state)
@@ -154,6 +174,7 @@ class Daemon:
                 await asyncio.to_thread(self._monitor.reconfigure, sources_of(config), switched_off(config))
             if any(key.startswith(("rule.", "policy.", "actions.")) for key in keys):
                 await asyncio.to_thread(self._manager.set_rules, rules)
+                self._acting.executor.settle(action_settings(config))
             self._front.set_access(access)
             if "log.level" in keys:
                 journal.set_level(config.log.level)
@@ -170,6 +191,11 @@ class Daemon:
 
     def _ready(self) -> None:
         settle()
+        config = self._loaded.config
+        if config.daemon.memory_lock and config.guard.enabled and config.policy.mode is Mode.ENFORCE:
+            refused = lock_memory()
+            if refused:
+                self._report("guard_unavailable", {"reason": f"its memory can be swapped out: {refused}"})
         seconds = round(time.monotonic() - self._began, 3)
         self._report("daemon_ready", {"seconds": seconds, "listeners": ", ".join(self._front.listeners)})
         self._notifier.ready(self._keeper.summary())
@@ -184,6 +210,8 @@ class Daemon:
         except TimeoutError:
             journal.get_logger("resourced.daemon").warning("requests under way were cut off")
         finally:
+            ended = await asyncio.to_thread(self._acting.stop, self._loaded.config.daemon.stop_timeout)
+            ended &= await asyncio.to_thread(self._messenger.stop, 0.5)
             await asyncio.to_thread(self._manager.stop)
             self._keeper.save()
             await asyncio.to_thread(self._history.close)
@@ -191,7 +219,7 @@ class Daemon:
             self._front.remove_socket()
         self._report("daemon_stopped", {})
         self._notifier.close()
-        return bool(stuck)
+        return bool(stuck) or not ended
 
     def _end(self, reason: str) -> None:
         self._reason = reason
@@ -214,7 +242,7 @@ class Daemon:
         if text is None:
             return None
         try:
-            return JudgeState.from_json(text)
+            return JudgeState.from_json(text).after_restart()
         except ValueError as error:
             journal.get_logger("resourced.daemon").warning(f"what the policy knew can't be read: {error}")
             return None
@@ -233,6 +261,18 @@ class Daemon:
 
     def _told_files(self) -> str:
         return ", ".join(map(str, self._loaded.files)) or "as shipped"
+
+    def _ledger_path(self) -> Path | None:
+        """Return where what acting has changed is written down: a file system that a boot empties, as the changes go.
+
+        It is in memory, so that no slow disk holds up a step.
+        """
+        directory = runtime_directory(self._loaded.config, os.environ, os.geteuid())
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+        except OSError:
+            return None
+        return directory / "actions.json"
 
 
 class _Keeper:

@@ -60,3 +60,11 @@ class ActionRefused(ResourcedError):  # noqa: N818 - an answer, not a fault
 
 class ActionFailed(ResourcedError):  # noqa: N818 - an answer, not a fault
     """A step was tried and the kernel or systemd said no."""
+
+
+class TargetGone(ResourcedError):  # noqa: N818 - an answer, not a fault
+    """What a step was meant for exists no more, or its identity now belongs to something else."""
+
+
+class StepImpossible(ResourcedError):  # noqa: N818 - an answer, not a fault
+    """A step has no meaning for this target, as a memory limit for a single process; the next one is taken."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import math
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from resourced.metrics import CATALOGUE
 from resourced.monitor import ResourceMonitor
 from resourced.policy import Judgement, JudgeState, Myself, Preference, Rule, Tick, gap_of, judge, required_metrics
 from resourced.policy.compile import default_rules
+from resourced.policy.judge import GRAVITY
 from resourced.series import Extractor, Series
 from resourced.snapshot import Snapshot
 from resourced.surroundings import read_myself, read_preferences, surroundings_event
@@ -119,6 +121,7 @@ class ResourceManager:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._offset: float | None = None
+        self._adopted: deque[Decision] = deque()
         self._rules: tuple[Rule, ...] = ()
         self.set_rules(default_rules() if rules is None else rules)
 
@@ -131,6 +134,11 @@ class ResourceManager:
     def rules(self) -> tuple[Rule, ...]:
         """The rules in force."""
         return self._rules
+
+    @property
+    def myself(self) -> Myself:
+        """Who resourced is."""
+        return self._myself
 
     def set_rules(self, rules: tuple[Rule, ...]) -> None:
         """Judge by these rules from the next tick on; what is known of rules that stay is kept."""
@@ -188,9 +196,12 @@ class ResourceManager:
             if judgement is not None:
                 self._tell_recovered(before.judgement if before else None, judgement)
                 for decision in judgement.decisions:
-                    self._decided(decision)
+                    self._write_down(decision)
             state = State(snapshot, judgement, lag_seconds, self._clock.monotonic() - began)
             self._state = state
+        # Who follows may look at once whether it is wanted still, and must then see the state that it came from.
+        for decision in judgement.decisions if judgement is not None else ():
+            self.tell(decision)
         self._tell_changes(before.snapshot if before else None, snapshot)
         for callback in self._subscribers:
             callback(state)
@@ -220,6 +231,17 @@ class ResourceManager:
             self._followers = tuple(each for each in self._followers if each is not callback)
 
         return end
+
+    def adopt(self, decision: Decision) -> None:
+        """Take note of a decision that the guard has taken by itself; it counts from the next tick on."""
+        self._adopted.append(decision)
+
+    def _take_note(self) -> None:
+        while self._adopted:
+            decision = self._adopted.popleft()
+            rule = next((each for each in self._rules if each.name == decision.rule), None)
+            if rule is not None:
+                self.judged = self.judged.with_decision(decision, rule.resource, GRAVITY[rule.level])
 
     def tell(self, item: Any) -> None:
         """Hand something that was recorded to those who follow."""
@@ -278,6 +300,7 @@ class ResourceManager:
             self._preferences_due = snapshot.monotonic_seconds + _PREFERENCES_SECONDS
             changed, self._preferences = preferences != self._preferences, preferences
             self._note_surroundings(snapshot, changed=changed)
+        self._take_note()
         tick = Tick.of(snapshot, (self._extractor.layout, row), preferences=self._preferences, myself=self._myself)
         try:
             judgement = judge(self.judged, tick, self._rules, gap_seconds=gap_of(self.interval_seconds))
@@ -297,7 +320,12 @@ class ResourceManager:
         self._noted = snapshot.time
         self._history.record(surroundings_event(snapshot.time, self._myself, self._preferences))
 
-    def _decided(self, decision: Decision) -> None:
+    def announce(self, decision: Decision) -> None:
+        """Remember a decision, log it and tell those who follow."""
+        self._write_down(decision)
+        self.tell(decision)
+
+    def _write_down(self, decision: Decision) -> None:
         if self._history is not None:
             self._history.record(decision)
         target = decision.target
@@ -313,7 +341,6 @@ class ResourceManager:
         if target is not None:
             fields |= {"target": target.name, "pid": target.pid, "unit": target.unit, "uid": target.uid}
         self._report("decision", {key: value for key, value in fields.items() if value not in (None, "")})
-        self.tell(decision)
 
     def _tell_recovered(self, before: Judgement | None, now: Judgement) -> None:
         """Report rules that fired and do no longer."""

@@ -3,12 +3,15 @@
 import grp
 from collections.abc import Mapping
 
+from resourced.actions import Settings as ActionSettings
 from resourced.api import AccessSettings, ApiSettings, Limits, ListenSettings
 from resourced.api.access import read_tokens
 from resourced.api.resources import ResourceSettings
 from resourced.config import ResourceConfig, runtime_directory, socket_path
+from resourced.guard import GuardSettings
 from resourced.history import HistorySettings
 from resourced.journal import LogSettings
+from resourced.messenger import MessengerSettings
 from resourced.policy import Defaults, Rule, compile_rules, gap_of, shield_of
 
 _SOCKET_GROUP = "resourced"
@@ -32,6 +35,42 @@ def rules_of(config: ResourceConfig) -> tuple[Rule, ...]:
 def gap_seconds(config: ResourceConfig) -> float:
     """Return the time between two samples beyond which it counts for no condition."""
     return gap_of(config.sampling.interval)
+
+
+def action_settings(config: ResourceConfig) -> ActionSettings:
+    """Return how steps are taken."""
+    actions, policy = config.actions, config.policy
+    return ActionSettings(
+        settle_seconds=actions.settle,
+        throttle_seconds=actions.throttle_limit,
+        freeze_seconds=actions.freeze_limit,
+        approval_seconds=actions.approval,
+        kill_limit=policy.kill_limit,
+        kill_interval_seconds=policy.kill_interval,
+    )
+
+
+def guard_settings(config: ResourceConfig) -> GuardSettings | None:
+    """Return how often memory is looked at between two samples; None if it isn't."""
+    guard, policy = config.guard, config.policy
+    if not guard.enabled:
+        return None
+    return GuardSettings(
+        min_seconds=guard.min_interval,
+        max_seconds=guard.max_interval,
+        fill_bytes_per_second=guard.fill_rate,
+        low_share=guard.low,
+        stall_seconds=guard.stall,
+        window_seconds=guard.stall_window,
+        kill_limit=policy.kill_limit,
+        kill_interval_seconds=policy.kill_interval,
+    )
+
+
+def messenger_settings(config: ResourceConfig) -> MessengerSettings:
+    """Return who else is told of decisions."""
+    actions = config.actions
+    return MessengerSettings(actions.webhook, actions.webhook_timeout, actions.command, actions.command_timeout)
 
 
 def history_settings(config: ResourceConfig) -> HistorySettings:
@@ -157,6 +196,10 @@ LIVE = (
     "api.admin_group",
     "api.anonymous_read",
     "actions.grace",
+    "actions.settle",
+    "actions.throttle_limit",
+    "actions.freeze_limit",
+    "actions.approval",
 )
 """Keys, or beginnings of keys, that a reload puts into force; all others wait for a restart."""
 

@@ -10,11 +10,13 @@ from typing import Any
 
 from resourced.decision import Decision, LoggedEvent, Outcome
 from resourced.errors import HistoryError
-from resourced.history import RecordedTick, Recording
+from resourced.history import Recording
 from resourced.history.backlog import Backlog
 from resourced.history.questions import R
 from resourced.manager import State
+from resourced.past import past
 from resourced.policy import Judgement, JudgeState, Rule, Tick, judge
+from resourced.policy.judge import GAP_SECONDS
 
 _SHOWN_SECONDS = 0.05
 """States are published at most so often, however fast the recording is played."""
@@ -45,6 +47,7 @@ class Player:
         recording: What is played.
         rules: What is judged.
         speed: How many recorded seconds pass in one; 0 for as many as can be.
+        gap_seconds: An interval between two samples that is longer counts for no condition.
         report: Called with the name and fields of what is worth a line in the log.
 
     Raises:
@@ -57,6 +60,7 @@ class Player:
         rules: tuple[Rule, ...],
         *,
         speed: float = 1.0,
+        gap_seconds: float = GAP_SECONDS,
         report: Callable[[str, Mapping[str, Any]], None],
     ) -> None:
         if recording.start is None or recording.end is None:
@@ -71,6 +75,7 @@ class Player:
         self._recording = recording
         self._rules = rules
         self._speed = speed
+        self._gap_seconds = gap_seconds
         self._report = report
         self._judged = JudgeState.empty()
         self._state: State | None = None
@@ -158,15 +163,15 @@ class Player:
 
     def _run(self) -> None:
         count = decisions = 0
-        newest: tuple[RecordedTick, Judgement | None] | None = None
-        before: RecordedTick | None = None
+        newest: tuple[Tick, Judgement | None] | None = None
+        before: Tick | None = None
         try:
-            for tick in self._recording.ticks(self.start, self.end + 1.0):
+            for tick in past(self._recording, self.start, self.end + 1.0):
                 if before is not None and self._pause(tick.time - before.time):
                     return
                 count += 1
                 before = tick
-                judgement = self._judge(tick, count)
+                judgement = self._judge(tick)
                 decided = len(judgement.decisions) if judgement else 0
                 decisions += decided
                 newest = tick, judgement
@@ -188,11 +193,9 @@ class Player:
             return self._stopping.is_set()
         return self._stopping.wait(min(max(0.0, seconds / self._speed), _LONGEST_PAUSE_SECONDS))
 
-    def _judge(self, tick: RecordedTick, count: int) -> Judgement | None:
-        snapshot = tick.snapshot(full=False)
-        seen = Tick(tick.time, tick.monotonic_seconds, count, tick.layout, tick.values, snapshot)
+    def _judge(self, tick: Tick) -> Judgement | None:
         try:
-            judgement = judge(self._judged, seen, self._rules)
+            judgement = judge(self._judged, tick, self._rules, gap_seconds=self._gap_seconds)
         except Exception as error:  # noqa: BLE001 - as live: a fault in the policy ends nothing, and decides nothing
             self._report("policy_failed", {"reason": f"{type(error).__name__}: {error}"})
             self._judged = JudgeState.empty()
@@ -210,10 +213,12 @@ class Player:
             self.tell(decision)
         return judgement
 
-    def _publish(self, tick: RecordedTick, judgement: Judgement | None, count: int) -> None:
+    def _publish(self, tick: Tick, judgement: Judgement | None, count: int) -> None:
+        snapshot = tick.snapshot
+        if snapshot is None:
+            raise AssertionError("recorded ticks have a snapshot")
         # Numbered anew: the daemon that was recorded may have been restarted, and numbers only grow for readers.
-        snapshot = replace(tick.snapshot(), sequence=count)
-        state = State(snapshot, judgement, 0.0, 0.0)
+        state = State(replace(snapshot, sequence=count), judgement, 0.0, 0.0)
         self._published_at = time.monotonic()
         self._state = state
         self._first.set()

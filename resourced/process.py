@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import os
 import re
 import resource
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 _SPARE_DESCRIPTORS = 4096
 """Descriptors for connections, the store and cgroup files, beside those of processes."""
 _MADV_DONTNEED = 4
+_MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
+_CAP_IPC_LOCK = 14
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ \d+ *(.*)")
 
 
@@ -72,6 +75,31 @@ def settle() -> int:
         )
     except (OSError, AttributeError):  # no smaps, or not glibc
         return 0
+
+
+def lock_memory() -> str | None:
+    """Keep this process's memory out of swap: what is in use now, and whatever is touched from now on.
+
+    Returns:
+        Why it could not be done; None if it was.
+    """
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if soft != resource.RLIM_INFINITY and not _has_capability(_CAP_IPC_LOCK):
+        # Within a limit every later allocation beyond it would fail, which is worse than to be swapped out.
+        return f"the limit of locked memory is {soft} bytes; raise it (LimitMEMLOCK=infinity)"
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE | _MCL_ONFAULT) != 0:
+        return os.strerror(ctypes.get_errno())
+    return None
+
+
+def _has_capability(number: int) -> bool:
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return found is not None and bool(int(found[1], 16) >> number & 1)
 
 
 def _clean_file_mappings(smaps: str) -> Iterator[tuple[int, int]]:

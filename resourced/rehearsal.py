@@ -1,7 +1,7 @@
-"""Rehearsal over a recorded past: which policy, which past, and how recorded ticks become those that are judged."""
+"""Rehearsal over a recorded past: which policy, which past, and what would have been decided."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EACCES
@@ -11,15 +11,15 @@ from resourced.config import state_directory
 from resourced.configfiles import SYSTEM_DIRECTORY, Loaded, load, main_file
 from resourced.decision import Decision
 from resourced.errors import HistoryError
-from resourced.history import RecordedTick, Recording
+from resourced.history import Recording
 from resourced.history.questions import Questions
 from resourced.history.store import FILE_NAME
 from resourced.parts import gap_seconds, rules_of
-from resourced.policy import Comparison, Myself, Preference, Replay, ReplayResult, Rule, Tick, compare
+from resourced.past import past
+from resourced.policy import Comparison, Replay, ReplayResult, Rule, compare
 from resourced.policy.lint import Finding, lint
 from resourced.policy.profiles import PROFILES
 from resourced.policy.suggest import Suggestion, suggest
-from resourced.surroundings import SURROUNDINGS, read_surroundings
 
 SYSTEM_STORE = Path("/var/lib/resourced") / FILE_NAME
 """Where the daemon of the machine keeps its history, unless its configuration says otherwise."""
@@ -124,36 +124,6 @@ def opened(path: Path) -> Iterator[Recording]:
         if recording.start is None or recording.end is None:
             raise HistoryError(f"{path} holds no samples")
         yield recording
-
-
-def past(questions: Questions, since: float, until: float) -> Iterator[Tick]:
-    """Yield the ticks of some time as the daemon judged them, with who resourced was and what owners asked for."""
-    events = [each for each in questions.events(limit=_MOST_DECISIONS) if each.event == SURROUNDINGS]
-    known = [(each.time, read_surroundings(each.fields)) for each in reversed(events)]
-    myself: Myself | None = None
-    preferences: Mapping[str, Preference] = {}
-    if known:
-        # What was noted before the first tick, or soon after it, holds for it.
-        myself, preferences = known[0][1]
-    for recorded in questions.ticks(since, until):
-        while known and known[0][0] <= recorded.time:
-            myself, preferences = known.pop(0)[1]
-        yield tick_of(recorded, preferences, myself)
-
-
-def tick_of(recorded: RecordedTick, preferences: Mapping[str, Preference], myself: Myself | None) -> Tick:
-    """Return a recorded tick as one to be judged; the machine as a whole is put together only for a decision."""
-    return Tick(
-        recorded.time,
-        recorded.monotonic_seconds,
-        recorded.sequence,
-        recorded.layout,
-        recorded.values,
-        recorded.snapshot,
-        preferences,
-        myself,
-        boot_id=recorded.boot_id,
-    )
 
 
 def rehearse(questions: Questions, policy: Policy, since: float, until: float, against: Policy | None) -> Rehearsal:

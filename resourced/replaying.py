@@ -13,10 +13,11 @@ import uvloop
 
 from resourced import journal
 from resourced.configfiles import Loaded
+from resourced.errors import ActionRefused
 from resourced.front import Front
 from resourced.journal import Notifier
 from resourced.manager import State
-from resourced.parts import access_settings, log_settings, rules_of
+from resourced.parts import access_settings, gap_seconds, log_settings, rules_of
 from resourced.player import Played, Player
 from resourced.service import DaemonService
 
@@ -46,6 +47,27 @@ def run(load: Callable[[], Loaded], path: Path, speed: float) -> int:
     return 0
 
 
+class Onlooker:
+    """Who acts where nothing can be done any more: nobody."""
+
+    async def approve(self, decision_id: str, who: str) -> None:
+        """Refuse: what is over can't be acted upon."""
+        del decision_id, who
+        raise ActionRefused("a recording is served: nothing can be done about what is over")
+
+    async def veto(self, decision_id: str, who: str) -> None:
+        """Refuse likewise."""
+        await self.approve(decision_id, who)
+
+    def describe(self) -> dict[str, Any]:
+        """Return that nothing is under way."""
+        return {"courses": [], "changes": [], "rivals": []}
+
+    def rivals(self) -> list[str]:
+        """Return nobody."""
+        return []
+
+
 class ReplayService(DaemonService):
     """A recording as the API sees it."""
 
@@ -57,7 +79,7 @@ class ReplayService(DaemonService):
         reload: Callable[[], Awaitable[None]],
         describe: Callable[[], Mapping[str, Any]],
     ) -> None:
-        super().__init__(player, recording, reload=reload, describe=describe)
+        super().__init__(player, recording, acting=Onlooker(), reload=reload, describe=describe)
         self._player = player
 
     def now(self) -> float:
@@ -92,7 +114,13 @@ class Replaying:
         self._speed = speed
         self._ending = asyncio.Event()
         self._notifier = Notifier()
-        self._player = Player(recording, rules_of(loaded.config), speed=speed, report=journal.report)
+        self._player = Player(
+            recording,
+            rules_of(loaded.config),
+            speed=speed,
+            gap_seconds=gap_seconds(loaded.config),
+            report=journal.report,
+        )
         self._front = Front(loaded.config)
         self._front.open(ReplayService(self._player, recording, reload=self.reload, describe=self._describe))
 

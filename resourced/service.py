@@ -1,6 +1,5 @@
 """What the API may ask of the daemon: the one object that knows all parts, behind the interface in api.service."""
 
-import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -12,7 +11,7 @@ from resourced.api.service import HistoryView
 from resourced.collectors.base import Roots
 from resourced.collectors.processes import read_command_line
 from resourced.decision import LoggedEvent
-from resourced.errors import ActionRefused, ConfigError
+from resourced.errors import ConfigError
 from resourced.history import HistoryStats
 from resourced.journal import EVENTS, Priority
 from resourced.manager import State
@@ -67,12 +66,33 @@ class Remembered(HistoryView, Protocol):
         ...
 
 
+class Deeds(Protocol):
+    """What the service asks of who acts."""
+
+    async def approve(self, decision_id: str, who: str) -> None:
+        """Let a decision that waits be carried out; raises ActionRefused."""
+        ...
+
+    async def veto(self, decision_id: str, who: str) -> None:
+        """Call a decision off; raises ActionRefused."""
+        ...
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what is under way, what can be undone, and who else may kill."""
+        ...
+
+    def rivals(self) -> list[str]:
+        """Return who else may kill on this machine, a line each."""
+        ...
+
+
 class DaemonService:
     """The daemon as the API sees it.
 
     Args:
         manager: Brings new states.
         history: Remembers.
+        acting: Takes the steps of decisions.
         reload: Reads the configuration again and puts it into force.
         describe: What else is told of the daemon in /healthz: configuration, listeners.
         roots: Where the kernel's trees are mounted.
@@ -85,12 +105,14 @@ class DaemonService:
         manager: Ticking,
         history: Remembered,
         *,
+        acting: Deeds,
         reload: Callable[[], Awaitable[None]],
         describe: Callable[[], Mapping[str, Any]],
         roots: Roots | None = None,
     ) -> None:
         self.history = history
         self._manager = manager
+        self._acting = acting
         self._reload = reload
         self._describe = describe
         self._roots = roots or Roots()
@@ -125,6 +147,8 @@ class DaemonService:
             "log_lines_dropped": journal.lines_dropped(),
             **self._describe(),
         }
+        if rivals := self._acting.rivals():
+            told["rivals"] = rivals
         if state is not None:
             told["sampling"] = {
                 "sequence": state.snapshot.sequence,
@@ -182,18 +206,16 @@ class DaemonService:
         await self._reload()
 
     async def approve(self, decision_id: str, who: str) -> None:
-        """Refuse: what only observes has nothing to approve."""
-        await self._refuse(decision_id, who)
+        """Let a decision that waits be carried out."""
+        await self._acting.approve(decision_id, who)
 
     async def veto(self, decision_id: str, who: str) -> None:
-        """Refuse: what only observes has nothing to call off."""
-        await self._refuse(decision_id, who)
+        """Call a decision off; what can be undone is undone."""
+        await self._acting.veto(decision_id, who)
 
-    async def _refuse(self, decision_id: str, who: str) -> None:
-        del who
-        decision = await asyncio.to_thread(self.history.decision, decision_id)
-        about = f"rule {decision.rule}" if decision else f"decision {decision_id}"
-        raise ActionRefused(f"this release observes only: nothing of {about} waits for anybody's word")
+    def actions(self) -> Mapping[str, Any]:
+        """Return what is under way, what can be undone, and who else may kill."""
+        return self._acting.describe()
 
     def subscribe(self, callback: Callable[[State], None]) -> Callable[[], None]:
         """Call back with each new state."""

@@ -10,8 +10,9 @@ from resourced.history import History, RecordedTick, Recording
 from resourced.history.records import to_decision, to_text
 from resourced.manager import ResourceManager
 from resourced.monitor import ResourceMonitor
+from resourced.past import past
 from resourced.policy import JudgeState, Myself, Preference, Tick
-from resourced.rehearsal import Policy, opened, past, rehearse, suggestions
+from resourced.rehearsal import Policy, opened, rehearse, suggestions
 from resourced.snapshot import Snapshot
 from resourced.snapshot.gpus import GpuProcess, Gpus
 from resourced.surroundings import read_surroundings, surroundings_event

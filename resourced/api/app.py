@@ -6,7 +6,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from resourced.api import changes, openapi, past, reads, records
+from resourced.api import actions, changes, openapi, past, reads, records
 from resourced.api.access import AccessSettings, Peer
 from resourced.api.endpoint import Border, Context, Endpoint, Path
 from resourced.api.events import Hub
@@ -42,7 +42,13 @@ class App:
 
     def __init__(self, service: Service, settings: ApiSettings) -> None:
         self._kept: dict[str, bytes] = {}
-        self._endpoints = (*reads.endpoints(), *past.endpoints(), *records.endpoints(), *changes.endpoints())
+        self._endpoints = (
+            *reads.endpoints(),
+            *past.endpoints(),
+            *records.endpoints(),
+            *actions.endpoints(),
+            *changes.endpoints(),
+        )
         self._version = service.version
         self.encoded = Encoded(service, settings.resources)
         self.hub = Hub(service, settings.limits)

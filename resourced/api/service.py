@@ -162,6 +162,10 @@ class Service(Protocol):
         """
         ...
 
+    def actions(self) -> Mapping[str, Any]:
+        """Return what is under way, what can be undone, and who else may kill; see `resourced.acting.Acting`."""
+        ...
+
     def subscribe(self, callback: Callable[[Any], None]) -> Callable[[], None]:
         """Call back with each new state, from any thread; returns what ends it."""
         ...

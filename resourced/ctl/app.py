@@ -15,6 +15,7 @@ VERBS = {
     "decisions": "decisions:decisions",
     "explain": "decisions:explain",
     "why": "decisions:why",
+    "actions": "actions:actions",
     "approve": "decisions:approve",
     "veto": "decisions:veto",
     "policy": "policy:policy",

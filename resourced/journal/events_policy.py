@@ -175,6 +175,25 @@ POLICY_EVENTS = (
         limited=False,
     ),
     Event(
+        "acting_failed",
+        "7a3c1de0b4a94fb1a0c8f52d5b1d9e46",
+        Priority.ERROR,
+        "Acting failed: {reason}",
+        "Acting failed",
+        "This is a fault in resourced, or what was changed could not be written down. Nothing that can't be undone "
+        "is done because of it; what is held is put back as soon as it can be.",
+    ),
+    Event(
+        "message_failed",
+        "1c9a5d0e6a5f4c7f9d43e0f6b2c87a15",
+        Priority.WARNING,
+        "{receiver} could not be told of a decision: {reason}",
+        "Somebody could not be told",
+        "The webhook or the command of the configuration did not take what was told. The decision is kept and acted "
+        "on all the same.",
+        key=("receiver",),
+    ),
+    Event(
         "guard_triggered",
         "83d68a0cef0d47a1ba2fe7b249e7bf92",
         Priority.WARNING,

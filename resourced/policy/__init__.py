@@ -11,6 +11,7 @@ from resourced.policy.judge import Judgement, gap_of, judge
 from resourced.policy.ladder import next_rung, rungs, still_needed
 from resourced.policy.observation import Myself, Preference, Tick, Workload
 from resourced.policy.outlook import Outlook, outlook
+from resourced.policy.recheck import Look, Need, look_again, need_of
 from resourced.policy.replay import Kill, Replay, ReplayResult, Stall, Watch, replay
 from resourced.policy.rule import Rule, Rung, Shield
 from resourced.policy.state import JudgeState
@@ -21,8 +22,10 @@ __all__ = [
     "JudgeState",
     "Judgement",
     "Kill",
+    "Look",
     "Moved",
     "Myself",
+    "Need",
     "Outlook",
     "Preference",
     "Replay",
@@ -39,6 +42,8 @@ __all__ = [
     "explain",
     "gap_of",
     "judge",
+    "look_again",
+    "need_of",
     "next_rung",
     "outlook",
     "replay",

@@ -25,7 +25,8 @@ FLAP_SECONDS = 900.0
 REPEAT_LIMIT_SECONDS = 3600.0
 """A rule that only observes says the same thing again at longer and longer intervals, up to this."""
 
-_GRAVITY = {Level.HARD: 0, Level.SOFT: 1, Level.WARN: 2}
+GRAVITY = {Level.HARD: 0, Level.SOFT: 1, Level.WARN: 2}
+"""Rules by how grave they are, the gravest first."""
 _RESTING = (Phase.INACTIVE, Phase.PENDING, Phase.COOLING)
 
 
@@ -296,9 +297,20 @@ class _Pass:
         cooling = standing.decided is not None and self._now - standing.decided < _cooldown(rule, standing, self._now)
         return self._enter(standing, Phase.COOLING if cooling else Phase.INACTIVE)
 
+    def _tried(self, rule: Rule, standing: Standing) -> dict[str, float]:
+        """Return the seconds since something was chosen, by key, as long as it has not helped.
+
+        What was chosen before the condition last held is not among them: the rule recovered, what was done was undone,
+        and the same one comes first again. Else the second burst of a hog would cost somebody else his life.
+        """
+        since = standing.true_since
+        if rule.mode is not Mode.ENFORCE or since is None:
+            return {}
+        return {each.key: self._now - each.time for each in self._pruned if each.time >= since}
+
     def _decide(self, number: int, instance: Instance, standing: Standing) -> Standing:
         """Take a decision, unless another target for the same resource was chosen just now."""
-        rule, gravity = instance.rule, _GRAVITY[instance.rule.level]
+        rule, gravity = instance.rule, GRAVITY[instance.rule.level]
         self._pruned = tuple(each for each in self._pruned if self._now - each.time <= FLAP_SECONDS)
         if rule.prunes and any(
             each.resource == rule.resource
@@ -315,7 +327,7 @@ class _Pass:
             self._leaves,
             held_seconds=self._now - (standing.true_since if standing.true_since is not None else self._now),
             flapping=flapping(standing, self._now),
-            tried={each.key: self._now - each.time for each in self._pruned if rule.mode is Mode.ENFORCE},
+            tried=self._tried(rule, standing),
         )
         self._decided.append((number, decision))
         if decision.target is not None and rule.prunes:

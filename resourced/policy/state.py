@@ -1,7 +1,7 @@
 """What the judge remembers between ticks: immutable, and saved as JSON so that a restart forgets nothing."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from resourced.decision import Decision, Phase
@@ -138,6 +138,41 @@ class JudgeState:
         """Return what outlives a reboot: the means of earlier days, which hang on wall time."""
         kept = {key: window for key, window in self.keyed()["windows"].items() if "seasonal(" in key}
         return JudgeState(parked={"windows": kept})
+
+    def after_restart(self) -> "JudgeState":
+        """Return what outlives the process: targets chosen before are not dealt with by anybody any more.
+
+        Were they remembered, the next decision would pass over the very one that is still in the way.
+        """
+        return replace(self, pruned=())
+
+    def detached(self) -> "JudgeState":
+        """Return the same state sharing nothing that grows, for another thread to judge on from there."""
+        return replace(self, windows=tuple(window.detached() for window in self.windows))
+
+    def with_decision(self, decision: Decision, resource: str, gravity: int) -> "JudgeState":
+        """Return the state after somebody else, judging by the same rules, has taken a decision."""
+        if self.binding is None or decision.target is None:
+            return self
+        instances, decisions = list(self.instances), self.decisions
+        for number, bound in enumerate(self.binding.instances):
+            if (bound.rule.name, bound.name) == (decision.rule, decision.instance):
+                before, now = instances[number], decision.monotonic_seconds
+                fired = before.phase in (Phase.FIRING, Phase.CLEARING)
+                instances[number] = before._replace(
+                    phase=Phase.FIRING,
+                    since=before.since if fired else now,
+                    since_wall=before.since_wall if fired else decision.time,
+                    true_since=now if before.true_since is None else before.true_since,
+                    decided=now,
+                    decisions=before.decisions + 1 if fired else 1,
+                    fired=before.fired if fired else (*before.fired, now)[-8:],
+                    last_id=decision.id,
+                )
+                decisions = ((number, decision), *(each for each in decisions if each[0] != number))
+        hot = frozenset(number for number, each in enumerate(instances) if each.phase is not Phase.INACTIVE)
+        pruned = Pruned(decision.monotonic_seconds, gravity, resource, decision.target.key)
+        return replace(self, instances=tuple(instances), hot=hot, decisions=decisions, pruned=(*self.pruned, pruned))
 
     def to_json(self) -> str:
         """Return the state as text, for `from_json`."""

@@ -84,6 +84,11 @@ class Window:
             total = value
         return Window(times, values, start, end + 1, total)
 
+    def detached(self) -> "Window":
+        """Return the same window with a store of its own, for another thread to go on with."""
+        times, values = self.times(), self.values()
+        return Window(times, values, 0, len(times), self.total, self.result)
+
     def to_json(self) -> list[Any]:
         """Return what `from_json` takes."""
         return [self.times(), self.values(), self.result]

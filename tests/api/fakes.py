@@ -291,6 +291,13 @@ class FakeService:
     async def veto(self, decision_id: str, who: str) -> None:
         self.judged.append(("veto", decision_id, who))
 
+    def actions(self) -> Mapping[str, Any]:
+        course = {
+            "decision": make_decision(1).id, "rule": "memory-low", "instance": "", "target": "hog.service",
+            "status": "running", "taken": ["notify"], "steps": ["notify", "terminate"], "approved_by": None,
+        }  # fmt: skip
+        return {"courses": [course], "changes": [], "rivals": [{"name": "earlyoom", "about": ""}]}
+
     def subscribe(self, callback: Callable[[Any], None]) -> Callable[[], None]:
         self._callbacks.append(callback)
         return lambda: self._callbacks.remove(callback)

@@ -1,0 +1,188 @@
+"""Decisions that come in, and people's word on them: which run, which wait, which are called off."""
+
+from resourced.actions.course import ENDING, FREEING, Backoff, Course, Pending, Settings, Status, World
+from resourced.actions.holds import Holds
+from resourced.actions.ledger import Change
+from resourced.actions.target import Target
+from resourced.actions.telling import Teller
+from resourced.decision import Decision, Mode, Step
+from resourced.errors import ActionRefused
+from resourced.policy import Look, Need, Rule, Rung
+
+_VETOED_SECONDS = 900.0
+"""How long a target of which somebody said no is left alone."""
+
+
+class Intake:
+    """The decisions on their way, and how they got there.
+
+    Args:
+        world: What is seen and done.
+        settings: How steps are taken.
+    """
+
+    def __init__(self, world: World, settings: Settings) -> None:
+        self.settings = settings
+        self.courses: list[Course] = []
+        self._world = world
+        self._tell = Teller(world)
+        self._holds = Holds(world, self._tell)
+        self._backoff = Backoff()
+        self._acted: dict[str, tuple[float, str, int]] = {}
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Return what is in force and can be undone."""
+        return self._world.ledger.changes
+
+    def submit(self, decision: Decision) -> None:
+        """Take a decision: it runs, waits for approval, or only is what it says, as its mode has it."""
+        rule = self._rule(decision)
+        if rule is None or not rule.prunes or decision.target is None:
+            return
+        if decision.mode not in (Mode.ADVISE, Mode.ENFORCE):
+            return
+        if any(each.decision.id == decision.id for each in self.courses):
+            return  # the guard was first
+        now = self._now()
+        for course in self._with(Status.WAITING):
+            if (course.decision.rule, course.decision.instance) == (decision.rule, decision.instance):
+                self._tell.outcome(course, "expired", "a newer decision took its place")
+                self._close(course)
+        course = Course(decision, rule, decision.target, Status.RUNNING, now)
+        if decision.mode is Mode.ADVISE:
+            course.status, course.due = Status.WAITING, now + self.settings.approval_seconds
+            self.courses.append(course)
+            self._tell.event("approval_needed", course)
+            return
+        busy = [each for each in self._with(Status.RUNNING) if each.resource == course.resource]
+        before = next((each for each in busy if each.gravity <= course.gravity), None)
+        if before is not None:
+            self._tell.outcome(course, "called_off", f"{before.candidate.name} is being dealt with already")
+            return
+        for each in busy:
+            if each.candidate.key == decision.target.key:
+                # What was done to it stays: it belongs to the target, and the graver ladder goes on from there.
+                self._supersede(each)
+        self.courses.append(course)
+
+    def adopt(self, decision: Decision, target: Target, step: Step, detail: str, look: Look, began: float) -> None:
+        """Go on with what the guard has begun by itself: it has taken a step already.
+
+        Args:
+            decision: Why.
+            target: Whom.
+            step: What was done.
+            detail: The same for a person.
+            look: What was seen before.
+            began: When, CLOCK_MONOTONIC.
+        """
+        rule = self._rule(decision)
+        if rule is None or decision.target is None:
+            target.close()
+            return
+        for each in self._with(Status.RUNNING):
+            if each.resource == rule.resource and each.candidate.key == decision.target.key:
+                self._supersede(each)
+        course = Course(decision, rule, decision.target, Status.RUNNING, began, target)
+        self._world.claims.release(rule.resource, decision.target.key)
+        self.courses.append(course)
+        order = list(Step)
+        course.taken = [each.step for each in rule.rungs if order.index(each.step) < order.index(step)]
+        rung = next((each for each in rule.rungs if each.step is step), Rung(step, 0.0))
+        self._took(course, rung, detail, look, began)
+
+    def approve(self, identity: str, who: str) -> None:
+        """Let a decision that waits run.
+
+        Raises:
+            ActionRefused: It doesn't wait, or is no longer wanted.
+        """
+        course = self._waiting(identity)
+        if self._world.need(course.decision) is Need.OVER:
+            raise ActionRefused(f"rule {course.decision.rule} has recovered: nothing needs to be done any more")
+        other = next((e for e in self._with(Status.RUNNING) if e.candidate.key == course.candidate.key), None)
+        if other is not None:
+            raise ActionRefused(
+                f"{course.candidate.name} is being dealt with already, for decision {other.decision.id}"
+            )
+        course.status, course.due, course.approved_by = Status.RUNNING, self._now(), who
+        self._tell.event("approved", course, caller=who)
+
+    def veto(self, identity: str, who: str) -> None:
+        """Call a decision off, whether it waits or is under way; what can be undone is undone.
+
+        Raises:
+            ActionRefused: Nothing is done for it, or all that was done can't be undone.
+        """
+        course = next((each for each in self.courses if each.decision.id == identity), None)
+        if course is None:
+            raise ActionRefused("nothing waits or is under way for this decision; resourcectl actions lists what is")
+        self._backoff.leave(course.candidate.key, self._now(), _VETOED_SECONDS)
+        self._tell.event("vetoed", course, caller=who)
+        self._tell.outcome(course, "called_off", f"refused by {who}")
+        self._close(course)
+        self._holds.sweep(self._held_keys())
+
+    def hurry(self, resource: str) -> None:
+        """Cut short the time that the gravest decisions leave to a target that was asked to end."""
+        for course in self._with(Status.RUNNING):
+            asked = course.taken[-1:] == [Step.TERMINATE]
+            if course.gravity == 0 and course.resource == resource and asked:
+                course.due = min(course.due, self._now())
+
+    def _took(self, course: Course, rung: Rung, detail: str, look: Look, began: float) -> None:
+        ends = rung.step in ENDING and not any(each in ENDING for each in course.taken)
+        course.taken.append(rung.step)
+        wait = max(rung.grace_seconds, self.settings.settle_seconds if rung.step in FREEING else 0.0)
+        course.due = began + wait
+        if rung.step in FREEING:
+            self._acted[course.resource] = (began, course.candidate.key, course.gravity)
+            course.pending.append(Pending(rung.step, detail, began, look.left, look.usage))
+        else:
+            self._tell.outcome(course, "done", detail, rung.step, quietly=True)
+            claims, key = self._world.claims, course.candidate.key
+            claims.take(course.resource, key, course.gravity, began, course.due, owner="machine")
+        if ends:
+            clock = self._world.clock
+            self._world.ledger.count_end(clock.boottime(), self.settings.kill_interval_seconds)
+        self._tell.step(course, rung.step, detail)
+
+    def _supersede(self, course: Course) -> None:
+        for pending in course.pending:
+            self._tell.effect(course, pending, None, "a graver decision went on from there")
+        self._close(course)
+
+    def _close(self, course: Course) -> None:
+        course.status = Status.OVER
+        self._world.claims.release(course.resource, course.candidate.key)
+        if course in self.courses:
+            self.courses.remove(course)
+        if course.target is not None:
+            course.target.close()
+            course.target = None
+
+    def _held_keys(self) -> frozenset[str]:
+        return frozenset(each.candidate.key for each in self._with(Status.RUNNING, Status.WATCHING))
+
+    def _with(self, *statuses: Status) -> list[Course]:
+        return [each for each in self.courses if each.status in statuses]
+
+    def _waiting(self, identity: str) -> Course:
+        course = next((each for each in self._with(Status.WAITING) if each.decision.id == identity), None)
+        if course is None:
+            raise ActionRefused("this decision does not wait for anybody's word (any more)")
+        return course
+
+    def _rule(self, decision: Decision) -> Rule | None:
+        return next((each for each in self._world.rules() if each.name == decision.rule), None)
+
+    def _now(self) -> float:
+        return self._world.clock.monotonic()
+
+
+def may_go_on(mode: Mode, course: Course) -> bool:
+    """Return whether a rule of this mode lets the course go on."""
+    if mode is Mode.ADVISE:
+        return course.status is Status.WAITING or course.approved_by is not None
+    return mode is Mode.ENFORCE

@@ -1,0 +1,220 @@
+"""What was changed and how it was before: on disk before the change is made, so that even a crash is put right.
+
+One small file in the state directory, replaced whole and synced. Without a directory it is kept in memory only.
+"""
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from resourced.actions.handles import CgroupHandle, ProcessHandle
+from resourced.collectors.base import Roots
+from resourced.decision import Step
+from resourced.errors import ActionFailed, TargetGone
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that can be undone: a file of a cgroup, or a process that was stopped."""
+
+    key: str
+    """The target's identity."""
+    target: str
+    """What a person calls it."""
+    decision: str
+    """Id of the decision."""
+    rule: str
+    """Its rule."""
+    instance: str
+    """Which of several."""
+    step: Step
+    """The rung."""
+    time: float
+    """Wall time, seconds since the epoch."""
+    boottime_seconds: float
+    """The same moment on CLOCK_BOOTTIME."""
+    expires_seconds: float
+    """How long it may last."""
+    path: str | None = None
+    """The cgroup; null for a process."""
+    inode: int | None = None
+    """The cgroup's directory."""
+    file: str | None = None
+    """The file that was changed."""
+    original: str | None = None
+    """What was in it."""
+    written: tuple[str, ...] = ()
+    """What we wrote, the last two: the newest may not have been reached by the write when the daemon was killed."""
+    pid: int | None = None
+    """The process that was stopped; null for a cgroup."""
+    start_time_ticks: int | None = None
+    """Its start, clock ticks after boot."""
+
+    @property
+    def place(self) -> tuple[str | None, int | None, str | None, int | None, int | None]:
+        """Return what was changed, apart from how."""
+        return self.path, self.inode, self.file, self.pid, self.start_time_ticks
+
+    def expired(self, boottime_seconds: float) -> bool:
+        """Return whether it has lasted as long as it may."""
+        return boottime_seconds - self.boottime_seconds >= self.expires_seconds
+
+
+class Ledger:
+    """The changes that are in force, and when targets were ended lately.
+
+    Only one thread uses it, but for `changes`, which is replaced whole and may be read by any.
+
+    Args:
+        path: The file; None to remember in memory only.
+        boot_id: Identity of this boot: what an earlier one changed is gone.
+        roots: Where the kernel's trees are.
+        report: Called with the reason when the file can't be written.
+    """
+
+    def __init__(self, path: Path | None, boot_id: str | None, roots: Roots, report: Callable[[str], None]) -> None:
+        self.changes: tuple[Change, ...] = ()
+        self.ended: tuple[float, ...] = ()
+        """CLOCK_BOOTTIME of targets that were terminated or killed."""
+        self._path = path
+        self._boot_id = boot_id
+        self._roots = roots
+        self._report = report
+        self._dirty = False
+        self._load()
+
+    def remember(self, change: Change) -> None:
+        """Keep a change that is about to be made. If this place was changed before, the original of then stays.
+
+        Raises:
+            ActionFailed: It can't be kept, and so must not be made.
+        """
+        kept = self.changes
+        before = next((each for each in kept if each.place == change.place), None)
+        if before is not None:
+            change = replace(before, written=(*before.written, *change.written)[-2:])
+        self.changes = (*(each for each in kept if each.place != change.place), change)
+        try:
+            self._save()
+        except OSError as error:
+            self.changes = kept
+            raise ActionFailed(f"what it was before can't be kept, so it is not changed: {error.strerror}") from error
+
+    def of(self, key: str) -> tuple[Change, ...]:
+        """Return what is in force for a target, oldest first."""
+        return tuple(each for each in self.changes if each.key == key)
+
+    def put_back(self, change: Change) -> str:
+        """Undo one change and forget it; return a sentence that tells how that went.
+
+        It is not on disk before `flush`: a change that is already undone is undone again after a crash, which does
+        nothing.
+
+        Raises:
+            ActionFailed: The kernel says no; the change is kept, to be tried again.
+        """
+        try:
+            told = self._thaw(change) if change.pid is not None else self._restore(change)
+        except TargetGone:
+            told = "it has gone meanwhile"
+        self.changes = tuple(each for each in self.changes if each is not change)
+        self._dirty = True
+        return told
+
+    def count_end(self, boottime_seconds: float, interval_seconds: float) -> None:
+        """Count a target that is being terminated or killed, and forget those longer ago than the interval."""
+        self.ended = (*self.recent(boottime_seconds, interval_seconds), boottime_seconds)
+        self._dirty = True
+
+    def recent(self, boottime_seconds: float, interval_seconds: float) -> tuple[float, ...]:
+        """Return when targets were ended within an interval."""
+        return tuple(each for each in self.ended if boottime_seconds - each < interval_seconds)
+
+    def flush(self) -> None:
+        """Bring to disk what was only forgotten or counted."""
+        if self._dirty:
+            try:
+                self._save()
+            except OSError as error:
+                self._report(f"{self._path}: {error.strerror}")
+
+    def _restore(self, change: Change) -> str:
+        if change.path is None or change.inode is None or change.file is None or change.original is None:
+            return "nothing is known of what was before"
+        cgroup = CgroupHandle(change.path, change.inode, self._roots)
+        try:
+            now = cgroup.read(change.file)
+            if now == change.original:
+                return f"{change.file} is {change.original} as before"
+            if now not in change.written:
+                return f"{change.file} was set to {now} by somebody else, and stays so"
+            cgroup.write(change.file, change.original)
+        finally:
+            cgroup.close()
+        return f"{change.file} is {change.original} again"
+
+    def _thaw(self, change: Change) -> str:
+        process = ProcessHandle(change.pid or 0, change.start_time_ticks, self._roots)
+        try:
+            delivered = process.send(signal.SIGCONT)
+        finally:
+            process.close()
+        return f"process {change.pid} {'runs on' if delivered else 'has gone meanwhile'}"
+
+    def _load(self) -> None:
+        if self._path is None:
+            return
+        try:
+            saved = json.loads(self._path.read_text(encoding="utf-8"))
+            if saved["version"] != VERSION or saved["boot_id"] != self._boot_id:
+                return
+            self.changes = tuple(_change(each) for each in saved["changes"])
+            self.ended = tuple(float(each) for each in saved["ended"])
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._report(f"{self._path}: {error}")
+
+    def _save(self) -> None:
+        self._dirty = False
+        if self._path is None:
+            return
+        text = json.dumps(
+            {
+                "version": VERSION,
+                "boot_id": self._boot_id,
+                "changes": [asdict(each) for each in self.changes],
+                "ended": self.ended,
+            }
+        )
+        beside = self._path.with_name(f"{self._path.name}.new")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, text.encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        beside.rename(self._path)
+        with contextlib.suppress(OSError):  # a file system that doesn't sync directories
+            _sync(self._path.parent)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _change(saved: dict[str, Any]) -> Change:
+    names = {each.name for each in fields(Change)}
+    known = {name: value for name, value in saved.items() if name in names}
+    return Change(**known | {"step": Step(known["step"]), "written": tuple(known["written"])})

@@ -1,0 +1,336 @@
+"""The guard: one thread that looks at memory alone, more often the less is left, and acts before the kernel has to.
+
+It judges by the same rules and the same code as the manager, from where the manager's newest judgement left off. On its
+way from looking to acting there is no import, no disk, no log and no lock that anybody holds for longer than a few
+instructions; what it did is written down by others, afterwards.
+"""
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Any, Protocol
+
+from resourced.actions import Claims, Ledger, Target
+from resourced.actions.course import ENDING
+from resourced.actions.terminate import ask_to_end, kill_all
+from resourced.collectors.base import KeptFile, Roots, Taken
+from resourced.collectors.memory import MemorySample, parse_meminfo
+from resourced.decision import Decision, Level, Mode, Step
+from resourced.errors import ActionFailed, ActionRefused, TargetGone, Unavailable
+from resourced.metrics import CATALOGUE
+from resourced.policy import Judgement, JudgeState, Look, Rule, Tick, judge, look_again
+from resourced.refresh import Refresher
+from resourced.series import Series
+from resourced.snapshot.memory import Memory, derive_memory
+from resourced.trigger import PressureTrigger
+
+_IDLE_SECONDS = 1.0
+"""While no rule may act on memory, it is only looked whether one may by now."""
+_HOT_SECONDS = 5.0
+"""How long after the kernel told of a stall it is looked as often as allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """How often memory is looked at."""
+
+    min_seconds: float = 0.1
+    """Shortest time from one look to the next."""
+    max_seconds: float = 1.0
+    """Longest."""
+    fill_bytes_per_second: float = 4.0 * 1024**3
+    """By how much memory is believed to fill at most."""
+    low_share: float = 0.05
+    """Share of memory left below which it is looked as often as allowed; below half of it nobody is asked to end."""
+    stall_seconds: float = 0.15
+    """Time that tasks must have waited for memory within the window for the kernel to wake the guard."""
+    window_seconds: float = 1.0
+    """The window that the kernel looks at."""
+    kill_limit: int = 10
+    """Most targets that are ended in kill_interval_seconds."""
+    kill_interval_seconds: float = 600.0
+    """The time that kill_limit counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What the guard did, for those who write it down and go on from there."""
+
+    decision: Decision
+    target: Target
+    step: Step
+    detail: str
+    look: Look
+    began: float
+    """CLOCK_MONOTONIC of the look that led to it."""
+    acted: float
+    """CLOCK_MONOTONIC when the signals had been sent."""
+
+
+class Surroundings(Protocol):
+    """What the guard asks of the daemon; every answer is there already and takes no lock."""
+
+    def judgement(self) -> Judgement | None:
+        """Return the manager's newest judgement."""
+        ...
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Return the rules in force; the very object that the manager judges by."""
+        ...
+
+    def did(self, deed: Deed) -> None:
+        """Take note of a deed; must return at once."""
+        ...
+
+    def hurry(self) -> None:
+        """Have what is under way for memory cut short; must return at once."""
+        ...
+
+    def trouble(self, event: str, reason: str) -> None:
+        """Take note of what should be logged; must return at once."""
+        ...
+
+
+class Guard:
+    """Watches memory in a thread of its own.
+
+    Args:
+        around: What it asks of the daemon.
+        claims: Who may touch somebody next.
+        ledger: Read to know what a target is held by, and how many were ended lately.
+        settings: How often it looks.
+        roots: Where the kernel's trees are.
+    """
+
+    def __init__(
+        self,
+        around: Surroundings,
+        *,
+        claims: Claims,
+        ledger: Ledger,
+        settings: GuardSettings,
+        roots: Roots | None = None,
+    ) -> None:
+        self.settings = settings
+        self._around = around
+        self._claims = claims
+        self._ledger = ledger
+        self._roots = roots or Roots()
+        self._meminfo = KeptFile(self._roots.proc / "meminfo")
+        self._refresher = Refresher(self._roots)
+        self._page = os.sysconf("SC_PAGE_SIZE")
+        self._base: Judgement | None = None
+        self._state = JudgeState.empty()
+        self._layout: tuple[Series, ...] | None = None
+        self._columns: list[tuple[int, Callable[[Memory], Any]]] = []
+        self._hot_until = 0.0
+        self._failed = ""
+        self._hurried = 0.0
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._trigger: PressureTrigger | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self.looks = 0
+        """How often it has looked."""
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._open_trigger()
+        self._thread = threading.Thread(target=self._run, name="guard", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping = True
+        os.eventfd_write(self._wake, 1)
+        if self._thread is not None:
+            self._thread.join(1.0)
+
+    def look(self, now: float) -> float:
+        """Look once, act if a rule asks for it, and return the seconds until the next look.
+
+        Args:
+            now: CLOCK_MONOTONIC.
+        """
+        base, rules = self._around.judgement(), self._around.rules()
+        if base is None or base.tick.snapshot is None or not any(_acts(rule) for rule in rules):
+            return _IDLE_SECONDS
+        self.looks += 1
+        memory = self._read()
+        if self._claims.held("memory", 0, now):
+            # Somebody is being dealt with. If there is no time left for that, it is cut short.
+            if self._scarce(memory) and now - self._hurried > _IDLE_SECONDS:
+                self._hurried = now
+                self._around.hurry()
+            return self.settings.min_seconds
+        before = self._catch_up(base)
+        judgement = judge(before, self._tick(base, memory, now), rules)
+        if any(self._mine(decision, rules) for decision in judgement.decisions):
+            # Now it counts who holds what at this moment, and whether memory is short still.
+            memory, now = self._read(), time.monotonic()
+            snapshot = self._refresher.refresh(base.tick.snapshot, now)
+            judgement = judge(before, replace(self._tick(base, memory, now), source=snapshot), rules)
+            grave = [each for each in judgement.decisions if self._mine(each, rules)]
+            if grave:
+                self._act(judgement, grave[0], memory, now)
+        self._state = judgement.state
+        return self._period(memory, now)
+
+    def _run(self) -> None:
+        wait = 0.0
+        while not self._stopping:
+            if self._sleep(wait):
+                self._hot_until = time.monotonic() + _HOT_SECONDS
+            try:
+                wait = self.look(time.monotonic())
+            except Exception as error:  # noqa: BLE001 - whatever fails once must not leave the machine unguarded
+                reason = f"{type(error).__name__}: {error}"
+                if reason != self._failed:
+                    self._failed = reason
+                    self._around.trouble("guard_unavailable", reason)
+                wait = self.settings.max_seconds
+        self._meminfo.close()
+        if self._trigger is not None:
+            self._trigger.close()
+
+    def _sleep(self, seconds: float) -> bool:
+        """Wait until the next look is due; return whether the kernel told of a stall meanwhile."""
+        poll = select.poll()
+        poll.register(self._wake, select.POLLIN)
+        if self._trigger is not None:
+            poll.register(self._trigger.fileno(), select.POLLPRI)
+        events = dict(poll.poll(seconds * 1000))
+        if self._trigger is None or self._trigger.fileno() not in events:
+            return False
+        if events[self._trigger.fileno()] & select.POLLERR:
+            self._trigger.close()
+            self._trigger = None
+            self._around.trouble("guard_unavailable", "the kernel has taken the pressure trigger back")
+            return False
+        return True
+
+    def _open_trigger(self) -> None:
+        try:
+            self._trigger = PressureTrigger(self._roots, self.settings.stall_seconds, self.settings.window_seconds)
+        except Unavailable as error:
+            self._around.trouble("guard_unavailable", str(error))
+
+    def _read(self) -> Memory:
+        info = parse_meminfo(self._meminfo.read(), "/proc/meminfo")
+        return derive_memory(None, Taken(MemorySample(info, {}, self._page, (), None), 0.0, 0.0, 0.0), None)
+
+    def _catch_up(self, base: Judgement) -> JudgeState:
+        """Return the state to judge from: the manager's, once it has a newer one, else what the last look left."""
+        if base is not self._base:
+            self._base, self._state = base, base.state.detached()
+        return self._state
+
+    def _tick(self, base: Judgement, memory: Memory, now: float) -> Tick:
+        """Return the manager's newest tick with what memory is now."""
+        before = base.tick
+        if before.layout is not self._layout:
+            self._layout, self._columns = before.layout, _columns_of(before.layout)
+        row = list(before.values)
+        for column, get in self._columns:
+            value = get(memory)
+            if value is not None:
+                row[column] = value
+        now = max(now, before.monotonic_seconds)
+        wall = before.time + now - before.monotonic_seconds
+        return replace(before, time=wall, monotonic_seconds=now, values=row)
+
+    def _mine(self, decision: Decision, rules: Sequence[Rule]) -> bool:
+        """Return whether a decision is the guard's: grave, about memory, and to be acted on by a signal at once.
+
+        It may have no target yet: whom the newest sample does not know is found when it is brought up to date.
+        """
+        if decision.mode is not Mode.ENFORCE:
+            return False
+        rule = next((each for each in rules if each.name == decision.rule), None)
+        return rule is not None and _acts(rule)
+
+    def _act(self, judgement: Judgement, decision: Decision, memory: Memory, began: float) -> None:
+        """End the target of a decision, or ask it to end.
+
+        Whatever keeps it from being done is left to the manager, which decides the same a moment later, says why it
+        can't be, and turns to the next candidate.
+        """
+        rules, candidate, myself = self._around.rules(), decision.target, judgement.tick.myself
+        rule = next((each for each in rules if each.name == decision.rule), None)
+        if rule is None or candidate is None or myself is None or self._too_many():
+            return
+        look = look_again(judgement, rules, decision, candidate)
+        step = self._step(rule, candidate.key, memory)
+        if not look.found or look.protected is not None or step is None:
+            return
+        grace = next(rung.grace_seconds for rung in rule.rungs if rung.step is step)
+        try:
+            target = Target.open(candidate, look.members, roots=self._roots, myself=myself)
+        except (TargetGone, ActionRefused, ActionFailed):
+            return
+        until = began + max(grace, _IDLE_SECONDS)
+        if not self._claims.take(rule.resource, candidate.key, 0, began, until, owner="guard"):
+            target.close()
+            return
+        try:
+            detail = ask_to_end(target) if step is Step.TERMINATE else kill_all(target)
+        except (TargetGone, ActionFailed):
+            self._claims.release(rule.resource, candidate.key)
+            target.close()
+            return
+        self._around.did(Deed(decision, target, step, detail, look, began, time.monotonic()))
+
+    def _too_many(self) -> bool:
+        settings = self.settings
+        boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
+        return len(self._ledger.recent(boottime, settings.kill_interval_seconds)) >= settings.kill_limit
+
+    def _step(self, rule: Rule, key: str, memory: Memory) -> Step | None:
+        """Return what is to be done: who is held by a limit or frozen can't answer, and there may be no time to ask."""
+        steps = [rung.step for rung in rule.rungs if rung.step in ENDING]
+        if Step.KILL in steps and (self._ledger.of(key) or self._scarce(memory)):
+            return Step.KILL
+        if self._ledger.of(key) and Step.TERMINATE in steps:
+            return None  # it must be thawed first, which is not done here
+        return steps[0] if steps else None
+
+    def _scarce(self, memory: Memory) -> bool:
+        """Return whether so little is left that nobody can be waited for."""
+        available = memory.available_bytes
+        return available is not None and available < self.settings.low_share / 2 * memory.total_bytes
+
+    def _period(self, memory: Memory, now: float) -> float:
+        """Return how long nothing can happen: what is left, divided by how fast it may fill at most."""
+        settings = self.settings
+        if now < self._hot_until or memory.available_bytes is None:
+            return settings.min_seconds
+        headroom = memory.available_bytes - settings.low_share * memory.total_bytes
+        return min(settings.max_seconds, max(settings.min_seconds, headroom / settings.fill_bytes_per_second))
+
+
+def _acts(rule: Rule) -> bool:
+    """Return whether the guard acts for a rule: what is gentler than a signal has time until the next sample."""
+    if rule.level is not Level.HARD or rule.resource != "memory" or rule.mode is not Mode.ENFORCE:
+        return False
+    first = next((rung.step for rung in rule.rungs if rung.step is not Step.NOTIFY), None)
+    return first in ENDING
+
+
+def _columns_of(layout: tuple[Series, ...]) -> list[tuple[int, Callable[[Memory], Any]]]:
+    """Return where a layout holds what is read from /proc/meminfo, and how each is got from the section."""
+    paths = {
+        (metric.name, tuple(sorted(field.labels))): field.path.partition(".")[2]
+        for metric in CATALOGUE.values()
+        if metric.section == "memory" and metric.label is None
+        for field in metric.fields
+    }
+    found: list[tuple[int, Callable[[Memory], Any]]] = []
+    for column, series in enumerate(layout):
+        path = paths.get((series.metric, series.labels))
+        if path is not None and "." not in path and "[" not in path:
+            found.append((column, attrgetter(path)))
+    return found

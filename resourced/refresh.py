@@ -1,0 +1,152 @@
+"""The newest snapshot brought up to date, in a few milliseconds, in what a victim is chosen by: who holds how much.
+
+The guard chooses between two samples, and a runaway takes gigabytes in the time between them.
+"""
+
+import os
+from dataclasses import replace
+
+from resourced.collectors.base import Roots
+from resourced.collectors.cgroupfiles import parse_flat, parse_number
+from resourced.collectors.procstat import Stat, parse_cgroup, parse_stat, parse_status
+from resourced.errors import ParseError
+from resourced.snapshot import Snapshot
+from resourced.snapshot.cgroups import Cgroup, Cgroups
+from resourced.snapshot.processes import Process, Processes
+
+_ANONYMOUS = frozenset({b"anon"})
+_READ_SIZE = 16384
+_KERNEL_SECONDS = 60.0
+"""What was a thread of the kernel is passed over for so long: its number is somebody else's some day."""
+
+
+class Refresher:
+    """Reads memory of processes and cgroups anew.
+
+    Args:
+        roots: Where the kernel's trees are.
+    """
+
+    def __init__(self, roots: Roots) -> None:
+        self._proc = str(roots.proc)
+        self._cgroup = str(roots.cgroup)
+        self._page = os.sysconf("SC_PAGE_SIZE")
+        self._ticks = os.sysconf("SC_CLK_TCK")
+        self._kernel: set[str] = set()
+        self._kernel_since = 0.0
+
+    def refresh(self, snapshot: Snapshot, now: float) -> Snapshot:
+        """Return the snapshot with memory and growth of processes and cgroups as they are now.
+
+        Args:
+            snapshot: The newest.
+            now: CLOCK_MONOTONIC.
+        """
+        if now - self._kernel_since > _KERNEL_SECONDS:
+            self._kernel, self._kernel_since = set(), now
+        elapsed = now - snapshot.monotonic_seconds
+        changes: dict[str, object] = {}
+        if snapshot.processes is not None:
+            changes["processes"] = self._processes(snapshot.processes, elapsed)
+        if snapshot.cgroups is not None:
+            changes["cgroups"] = self._cgroups(snapshot.cgroups, elapsed)
+        return replace(snapshot, **changes)  # type: ignore[arg-type]  # names of its fields
+
+    def _processes(self, before: Processes, elapsed: float) -> Processes:
+        known = {each.pid: each for each in before.items}
+        items: list[Process] = []
+        for name in os.listdir(self._proc):  # noqa: PTH208 - names, not a thousand objects
+            if not name.isdecimal() or name in self._kernel:
+                continue
+            raw = _read(f"{self._proc}/{name}/stat")
+            try:
+                stat = None if raw is None else parse_stat(raw, name)
+            except ParseError:
+                continue
+            if stat is None:
+                continue
+            if stat.kernel_thread:
+                self._kernel.add(name)
+                continue
+            old = known.get(stat.pid)
+            if old is not None and old.start_time_ticks == stat.start_time_ticks:
+                items.append(self._updated(old, stat, elapsed))
+            else:
+                items.append(self._new(stat, elapsed))
+        return replace(before, items=tuple(items))
+
+    def _updated(self, old: Process, stat: Stat, elapsed: float) -> Process:
+        resident = stat.resident_pages * self._page
+        if resident == old.memory_bytes and stat.state == old.state and stat.name == old.name:
+            return old
+        growth = (resident - old.memory_bytes) / elapsed if elapsed > 0 else None
+        return replace(
+            old, name=stat.name, state=stat.state, memory_bytes=resident, memory_growth_bytes_per_second=growth
+        )
+
+    def _new(self, stat: Stat, elapsed: float) -> Process:
+        resident = stat.resident_pages * self._page
+        uid = swap = None
+        status = _read(f"{self._proc}/{stat.pid}/status")
+        if status is not None:
+            uid, swap = parse_status(status, "status")
+        cgroup = _read(f"{self._proc}/{stat.pid}/cgroup")
+        adjusted = _read(f"{self._proc}/{stat.pid}/oom_score_adj")
+        return Process(
+            pid=stat.pid,
+            start_time_ticks=stat.start_time_ticks,
+            ppid=stat.ppid,
+            session=stat.session,
+            name=stat.name,
+            uid=uid,
+            state=stat.state,
+            cgroup=parse_cgroup(cgroup) if cgroup is not None else None,
+            threads=stat.threads,
+            nice=stat.nice,
+            cpu_seconds=stat.cpu_ticks / self._ticks,
+            cpu_utilization=None,
+            memory_bytes=resident,
+            memory_growth_bytes_per_second=resident / elapsed if elapsed > 0 else None,
+            virtual_bytes=stat.virtual_bytes,
+            swap_bytes=swap,
+            major_faults=stat.major_faults,
+            io_read_bytes=None,
+            io_write_bytes=None,
+            io_read_bytes_per_second=None,
+            io_write_bytes_per_second=None,
+            oom_score=None,
+            oom_score_adj=int(adjusted) if adjusted and adjusted.strip().lstrip(b"-").isdigit() else None,
+        )
+
+    def _cgroups(self, before: Cgroups, elapsed: float) -> Cgroups:
+        return replace(before, nodes={path: self._cgroup_of(node, elapsed) for path, node in before.nodes.items()})
+
+    def _cgroup_of(self, node: Cgroup, elapsed: float) -> Cgroup:
+        if node.memory_bytes is None:
+            return node
+        directory = f"{self._cgroup}{node.path}".rstrip("/")
+        current, stat = _read(f"{directory}/memory.current"), _read(f"{directory}/memory.stat")
+        if current is None or stat is None:
+            return node
+        try:
+            held = parse_number(current, "memory.current")
+            anonymous = parse_flat(stat, "memory.stat", _ANONYMOUS).get("anon")
+        except ParseError:
+            return node
+        if held is None or held == node.memory_bytes:
+            return node
+        growth = (held - node.memory_bytes) / elapsed if elapsed > 0 else None
+        return replace(node, memory_bytes=held, anonymous_bytes=anonymous, memory_growth_bytes_per_second=growth)
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return os.read(descriptor, _READ_SIZE)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)

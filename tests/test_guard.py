@@ -1,0 +1,341 @@
+"""The guard: looks at memory between samples, and acts on real processes before anybody writes anything down."""
+
+import os
+import select
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resourced.actions import Claims, Ledger
+from resourced.collectors.base import Roots
+from resourced.decision import Step
+from resourced.errors import Unavailable
+from resourced.guard import Deed, Guard, GuardSettings
+from resourced.policy import Judgement, JudgeState, Myself, Rule, judge
+from resourced.process import lock_memory
+from resourced.trigger import PressureTrigger
+from tests.actions.fakes import MEEK, STUBBORN, program, start_of
+from tests.policy.fakes import GIB, MIB, process, rules, snapshot, tick
+
+TOTAL = 8 * GIB
+AVAILABLE = "system.memory.linux.available"
+CRITICAL = {
+    "name": "critical",
+    "level": "hard",
+    "metric": "memory.available",
+    "below": "10%",
+    "scope": "process",
+    "min_gain": "0.01%",
+    "cooldown": "10s",
+    "steps": [{"step": "terminate", "grace": 3}, {"step": "kill", "grace": 5}],
+}
+HUNGRY = "data = bytearray(64 << 20)\n" + MEEK
+
+
+class Around:
+    """The daemon as a test has it."""
+
+    def __init__(self, *compiled: Rule) -> None:
+        self.compiled = compiled
+        self.base: Judgement | None = None
+        self.deeds: list[Deed] = []
+        self.hurried = 0
+        self.told: list[tuple[str, str]] = []
+        self.acted = threading.Event()
+
+    def judgement(self) -> Judgement | None:
+        return self.base
+
+    def rules(self) -> tuple[Rule, ...]:
+        return self.compiled
+
+    def did(self, deed: Deed) -> None:
+        self.deeds.append(deed)
+        self.acted.set()
+
+    def hurry(self) -> None:
+        self.hurried += 1
+
+    def trouble(self, event: str, reason: str) -> None:
+        self.told.append((event, reason))
+
+    def sample(self, at: float, available: int, *pids: int) -> None:
+        """Let the manager take a sample, in which these processes hold 1 MiB each."""
+        state = self.base.state if self.base else JudgeState.empty()
+        known = [process(pid, f"job{pid}", start_time_ticks=start_of(pid)) for pid in pids]
+        values: dict[str, float | None] = {AVAILABLE: float(available), "system.memory.limit": float(TOTAL)}
+        moment = tick(at, values, snapshot(at, total=TOTAL, processes=known), myself=Myself(os.getpid()))
+        self.base = judge(state, moment, self.compiled)
+
+
+class Machine:
+    """A /proc that shows some processes of the test and as much memory as it wants."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.roots = Roots(proc=root, cgroup=root / "cgroup")
+        self.around = Around(*rules(CRITICAL))
+        self.claims = Claims()
+        self.ledger = Ledger(None, "boot", self.roots, lambda _: None)
+        self.guard = Guard(
+            self.around, claims=self.claims, ledger=self.ledger, settings=GuardSettings(), roots=self.roots
+        )
+        self.now = 100.0
+        self.memory(4 * GIB)
+
+    def memory(self, available: int) -> None:
+        new = self.root / "new"
+        new.write_text(f"MemTotal: {TOTAL // 1024} kB\nMemAvailable: {available // 1024} kB\n")
+        # Into the very file that the guard has open, as the kernel does it.
+        (self.root / "meminfo").write_text(new.read_text())
+
+    def show(self, pid: int) -> None:
+        (self.root / str(pid)).symlink_to(f"/proc/{pid}")
+
+    def look(self, seconds: float = 0.1) -> float:
+        self.now += seconds
+        return self.guard.look(self.now)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    made = Machine(tmp_path)
+    # The second look of the guard is by the real clock: it stands for the moment of acting.
+    monkeypatch.setattr("resourced.guard.time.monotonic", lambda: made.now)
+    yield made
+    for deed in made.around.deeds:
+        deed.target.close()
+
+
+def test_who_has_grown_since_the_sample_is_asked_to_end(machine: Machine) -> None:
+    with program(HUNGRY) as hungry, program() as innocent:
+        machine.show(innocent.pid)
+        machine.show(hungry.pid)
+        machine.around.sample(0, 4 * GIB, innocent.pid, hungry.pid)
+        machine.look()
+        assert machine.around.deeds == []
+
+        machine.memory(500 * MIB)
+        machine.look()
+
+        assert hungry.wait() == -signal.SIGTERM
+        assert innocent.poll() is None
+    [deed] = machine.around.deeds
+    assert deed.step is Step.TERMINATE
+    assert deed.decision.rule == "critical"
+    assert deed.detail == "SIGTERM to 1 process"
+
+
+def test_a_process_that_the_sample_did_not_know_is_found(machine: Machine) -> None:
+    machine.around.sample(0, 4 * GIB)
+    machine.look()
+    with program(HUNGRY) as hungry:
+        machine.show(hungry.pid)
+        machine.memory(500 * MIB)
+        machine.look()
+
+        assert hungry.wait() == -signal.SIGTERM
+
+
+def test_nobody_else_is_touched_while_one_is_dealt_with_and_there_is_no_time_left_it_is_hurried(
+    machine: Machine,
+) -> None:
+    with program(HUNGRY) as first, program(HUNGRY) as second:
+        machine.show(first.pid)
+        machine.show(second.pid)
+        machine.around.sample(0, 4 * GIB, first.pid, second.pid)
+        machine.memory(500 * MIB)
+        for _ in range(20):
+            machine.look()
+        assert len(machine.around.deeds) == 1
+        assert machine.around.hurried == 0
+
+        machine.memory(100 * MIB)
+        machine.look()
+
+        assert len(machine.around.deeds) == 1
+        assert machine.around.hurried == 1
+
+
+def test_when_nearly_nothing_is_left_nobody_is_asked(machine: Machine) -> None:
+    with program(STUBBORN.replace("print", "data = bytearray(64 << 20)\nprint")) as hungry:
+        machine.show(hungry.pid)
+        machine.around.sample(0, 4 * GIB, hungry.pid)
+        machine.memory(100 * MIB)
+        machine.look()
+
+        assert hungry.wait() == -signal.SIGKILL
+
+
+def test_what_has_recovered_between_looking_and_acting_is_left_alone(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with program(HUNGRY) as hungry:
+        machine.show(hungry.pid)
+        machine.around.sample(0, 4 * GIB, hungry.pid)
+        machine.memory(500 * MIB)
+
+        def recovered() -> float:
+            machine.memory(4 * GIB)
+            return machine.now
+
+        reads: list[int] = []
+        read = machine.guard._read
+
+        def reading() -> object:
+            if reads:
+                recovered()
+            reads.append(1)
+            return read()
+
+        monkeypatch.setattr(machine.guard, "_read", reading)
+        machine.look()
+
+        assert machine.around.deeds == []
+        assert hungry.poll() is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"mode": "observe"},
+        {"mode": "advise"},
+        {"level": "soft"},
+        {"steps": ["throttle", "terminate"]},
+        {"except": {"processes": ["python*"]}},
+        {"only": {"processes": ["nobody"]}},
+    ],
+    ids=str,
+)
+def test_only_what_is_grave_enforced_and_free_to_be_ended_is(machine: Machine, changed: dict[str, object]) -> None:
+    machine.around.compiled = rules({**CRITICAL, **changed})
+    with program(HUNGRY) as hungry:
+        machine.show(hungry.pid)
+        machine.around.sample(0, 4 * GIB, hungry.pid)
+        machine.memory(100 * MIB)
+        for _ in range(3):
+            machine.look()
+
+        assert machine.around.deeds == []
+        assert hungry.poll() is None
+
+
+def test_the_limit_of_ends_holds_for_the_guard_too(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resourced.guard.time.clock_gettime", lambda _: 1000.0)
+    for _ in range(10):
+        machine.ledger.count_end(990.0, 600.0)
+    with program(HUNGRY) as hungry:
+        machine.show(hungry.pid)
+        machine.around.sample(0, 4 * GIB, hungry.pid)
+        machine.memory(500 * MIB)
+        machine.look()
+
+        assert machine.around.deeds == []
+
+
+def test_judging_ahead_leaves_the_managers_judgement_as_it_is(machine: Machine) -> None:
+    machine.around.compiled = rules({**CRITICAL, "metric": "exhaustion(memory.available, 10s)", "below": "1s"})
+    machine.around.sample(0, 4 * GIB)
+    base = machine.around.base
+    assert base is not None
+    before = base.state.to_json()
+    for _ in range(5):
+        machine.look()
+
+    assert base.state.to_json() == before
+
+
+def test_without_anything_to_enforce_it_hardly_looks(machine: Machine) -> None:
+    assert machine.look() == 1.0
+    machine.around.compiled = rules({**CRITICAL, "mode": "observe"})
+    machine.around.sample(0, 100 * MIB)
+    assert machine.look() == 1.0
+    assert machine.guard.looks == 0
+
+
+@given(st.integers(0, TOTAL), st.integers(0, TOTAL))
+def test_the_less_is_left_the_sooner_it_looks_again(one: int, other: int) -> None:
+    guard = Guard.__new__(Guard)
+    guard.settings = GuardSettings()
+    guard._hot_until = 0.0
+    low, high = sorted((one, other))
+    base = snapshot(total=TOTAL).memory
+    assert base is not None
+    periods = [guard._period(replace(base, available_bytes=left), 1.0) for left in (low, high)]
+
+    assert 0.1 <= periods[0] <= periods[1] <= 1.0
+    # Even at the fastest believable rate what is above the low mark is not used up before it looks again.
+    headroom = high - 0.05 * TOTAL
+    assert periods[1] <= max(0.1, headroom / guard.settings.fill_bytes_per_second)
+
+
+def test_it_acts_while_everybody_else_hangs(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    with program(HUNGRY) as hungry:
+        machine.show(hungry.pid)
+        machine.around.sample(0, 4 * GIB, hungry.pid)
+        assert machine.around.base is not None
+        machine.guard.settings = replace(machine.guard.settings, max_seconds=0.1)
+        machine.guard.start()
+        try:
+            machine.memory(500 * MIB)
+            assert machine.around.acted.wait(30)
+            assert hungry.wait() == -signal.SIGTERM
+        finally:
+            machine.guard.stop()
+    machine.around.deeds[0].target.close()
+
+
+def test_a_fault_is_told_once_and_it_goes_on(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.around.sample(0, 4 * GIB)
+    (tmp_path / "meminfo").write_text("nonsense\n")
+    machine.guard.settings = replace(machine.guard.settings, max_seconds=0.1)
+    machine.guard.start()
+    try:
+        ends = threading.Event()
+        while machine.guard.looks < 3:
+            assert not ends.wait(0.01)
+    finally:
+        machine.guard.stop()
+
+    faults = [reason for _, reason in machine.around.told if "ParseError" in reason]
+    assert len(faults) == 1
+
+
+def test_without_pressure_information_it_says_so(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="by period alone"):
+        PressureTrigger(Roots(proc=tmp_path), 0.15, 1.0)
+
+
+def test_a_trigger_is_taken_by_the_kernel() -> None:
+    try:
+        trigger = PressureTrigger(Roots(), 0.15, 1.0)
+    except Unavailable as error:
+        pytest.skip(str(error))
+    poll = select.poll()
+    poll.register(trigger.fileno(), select.POLLPRI)
+    events = dict(poll.poll(0))
+    trigger.close()
+
+    assert not events.get(trigger.fileno(), 0) & select.POLLERR
+
+
+def test_memory_is_locked_or_the_reason_told() -> None:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        told = lock_memory()
+        locked = "VmLck:\t       0 kB" not in Path("/proc/self/status").read_text()
+        os.write(writing, b"yes" if (told is None) == locked else repr(told).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reading, 100) == b"yes"
+    os.close(reading)
+    os.close(writing)

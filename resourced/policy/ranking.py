@@ -30,7 +30,8 @@ def total_of(population: Population) -> float | None:
     memory = snapshot.memory
     if memory is None or population.resource not in ("memory", "swap"):
         return None
-    return float(memory.total_bytes if population.resource == "memory" else memory.swap_total_bytes or 0) or None
+    total = memory.total_bytes if population.resource == "memory" else memory.swap_total_bytes
+    return float(total or 0) or None  # of the past not even the total need be known
 
 
 def least_gain(rule: Rule, population: Population) -> float:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import math
 import os
 import signal
 import threading
@@ -40,12 +39,11 @@ from resourced.parts import (
     rules_of,
 )
 from resourced.policy import JudgeState
-from resourced.process import lock_memory, raise_descriptor_limit, settle
+from resourced.process import Slimmer, bound_heap, lock_memory, raise_descriptor_limit, settle
 from resourced.service import DaemonService
 from resourced.sources import sources_of, switched_off
 
 _STATUS_SECONDS = 10.0
-_SETTLE_SECONDS = 30.0
 _JUDGED = "policy"
 
 
@@ -58,6 +56,7 @@ def run(load: Callable[[], Loaded]) -> int:
     Raises:
         ConfigError: The configuration, or a socket that it names, can't be used.
     """
+    bound_heap()
     loaded = load()
     journal.configure(log_settings(loaded.config))
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
@@ -288,16 +287,12 @@ class _Keeper:
         self._saved = ""
         self._told_seconds = 0.0
         self._lock = threading.Lock()
-        self._settle_seconds: float | None = None
+        self._slimmer = Slimmer()
 
     def on_state(self, state: State) -> None:
         """Called from the manager's thread after each tick."""
         now = state.snapshot.monotonic_seconds
-        if self._settle_seconds is None:
-            self._settle_seconds = now + _SETTLE_SECONDS
-        elif now >= self._settle_seconds:
-            self._settle_seconds = math.inf
-            settle()  # the first writing of the history has imported what packs it
+        self._slimmer.look(now)
         fresh = any(health.usable for health in state.snapshot.collectors.values())
         status = None
         if self._notifier.active and now - self._told_seconds >= _STATUS_SECONDS:

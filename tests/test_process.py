@@ -49,6 +49,25 @@ def test_a_process_that_has_settled_goes_on() -> None:
     assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
 
 
+def test_a_process_that_has_grown_gives_back_what_it_no_longer_uses() -> None:
+    code = (
+        "from resourced.process import Slimmer, bound_heap, resident_bytes\n"
+        "bound_heap()\n"
+        "slimmer = Slimmer()\n"
+        "slimmer.look(0.0); slimmer.look(30.0)\n"
+        "least = resident_bytes()\n"
+        "import numpy, decimal\n"
+        "held = [bytes(1000) for _ in range(40_000)]; kept = held[::1000]; del held\n"
+        "grown = resident_bytes()\n"
+        "slimmer.look(60.0)\n"
+        "assert resident_bytes() >= grown, 'it looked too early'\n"
+        "slimmer.look(90.0)\n"
+        "print(least < resident_bytes() < grown - 4_000_000)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
+
+
 def test_usage_is_what_the_kernel_says() -> None:
     before = own_usage()
     held = mmap.mmap(-1, 64 * 1024**2)

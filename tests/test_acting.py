@@ -151,7 +151,7 @@ def test_the_end_of_the_daemon_thaws_what_it_froze(tmp_path: Path) -> None:
 def test_what_a_killed_daemon_left_frozen_is_thawed_by_the_next(tmp_path: Path) -> None:
     with hog(tmp_path) as process:
         with running(tmp_path, text=config(tmp_path, "freeze", grace="60s")) as daemon:
-            assert await_stopped(process.pid)
+            outcomes_of(daemon, lambda each: any(o["step"] == "freeze" for o in each))
             daemon.end(signal.SIGKILL)
         assert json.loads((tmp_path / "run/actions.json").read_text())["changes"]
         assert await_stopped(process.pid)

@@ -45,27 +45,56 @@ def test_the_judge_does_what_the_reference_does(
     restarts: set[int],
 ) -> None:
     table = {
-        "name": "r",
-        "level": level,
-        "warmup": warmup,
-        "metric": "memory.utilization",
-        "above": 0.8,
         "for": period,
         "share": share,
         "clear": clear,
         "clear_for": clear_for,
         "cooldown": cooldown,
+        "warmup": warmup,
+        "level": level,
     }
-    compiled = rules(table, mode=mode)
+    _agree(samples, table, mode, restarts)
+
+
+@settings(max_examples=200)
+@given(
+    episodes=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 30)), min_size=3, max_size=14),
+    period=st.sampled_from([0.0, 1.0]),
+    cooldown=st.sampled_from([1.0, 3.0, 10.0]),
+    level=st.sampled_from(["soft", "warn", "hard"]),
+    mode=st.sampled_from([Mode.ENFORCE, Mode.OBSERVE]),
+    calm=st.sampled_from([1.0, 1.0, 200.0]),
+    restarts=st.sets(st.integers(0, 100), max_size=3),
+)
+def test_the_judge_does_what_the_reference_does_when_a_rule_flaps(
+    *,
+    episodes: list[tuple[int, int]],
+    period: float,
+    cooldown: float,
+    level: str,
+    mode: Mode,
+    calm: float,
+    restarts: set[int],
+) -> None:
+    samples: list[tuple[float, float | None]] = []
+    for high, low in episodes:
+        samples += [(1.0, 0.95)] * high + [(1.0, 0.2)] * low + [(calm, 0.2)]
+    table = {"for": period, "clear": 0.8, "clear_for": 0.0, "cooldown": cooldown, "level": level}
+    _agree(samples, table, mode, restarts)
+
+
+def _agree(samples: list[tuple[float, float | None]], table: dict[str, Any], mode: Mode, restarts: set[int]) -> None:
+    """Judge samples (seconds since the one before, value) both ways, tick by tick."""
+    compiled = rules({"name": "r", "metric": "memory.utilization", "above": 0.8, **table}, mode=mode)
     plain = Reference(
         threshold=0.8,
-        clear=clear,
-        period=period,
-        share=share,
-        clear_for=clear_for,
-        cooldown=cooldown,
-        warmup=warmup,
-        level=level,
+        clear=table["clear"],
+        period=table["for"],
+        share=table.get("share", 1.0),
+        clear_for=table["clear_for"],
+        cooldown=table["cooldown"],
+        warmup=table.get("warmup", 0.0),
+        level=table["level"],
         enforced=mode is Mode.ENFORCE,
     )
     state, at = JudgeState.empty(), 0.0

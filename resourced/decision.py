@@ -84,6 +84,8 @@ class Evidence:
     """Share of the samples that must agree, 0-1."""
     reason: str | None = None
     """Why it can't be told."""
+    words: str = ""
+    """The metric as people say it; empty in what an older release recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ class Decision:
         """Return the journal's line."""
         about = f" for {self.instance}" if self.instance else ""
         shown = "; ".join(
-            f"{e.metric} {_number(e.value)} {e.comparison} {_number(e.threshold)} for {e.held_seconds:.0f} s"
+            f"{e.words or e.metric} {_number(e.value)} {e.comparison} {_number(e.threshold)} for {e.held_seconds:.0f} s"
             for e in self.evidence
             if e.holds
         )

@@ -6,7 +6,7 @@ import resource
 from dataclasses import dataclass
 
 from resourced.clock import Clock, SystemClock
-from resourced.collectors.base import Roots
+from resourced.collectors.base import Roots, read_text
 from resourced.collectors.procstat import (
     Details,
     Stat,
@@ -16,8 +16,10 @@ from resourced.collectors.procstat import (
     parse_stat,
     parse_status,
 )
+from resourced.collectors.rarely import Rarely
 
 _READ_SIZE = 4096
+_LIMIT_SECONDS = 60.0
 _IDLE_SECONDS = 30.0
 """A process whose stat hasn't changed for so long is idle."""
 _IDLE_EVERY = 4
@@ -73,6 +75,8 @@ class ProcessesSample:
     """Unit of resident_pages."""
     ticks_per_second: int
     """Unit of cpu_ticks."""
+    limit: int | None = None
+    """Most tasks that may exist at once; None if it can't be read."""
 
 
 class _Entry:
@@ -99,6 +103,12 @@ class _Entry:
         self.changed_seconds = self.checked_seconds = record.read_seconds
         self.details_seconds = record.details_seconds
         self.large = False
+
+
+def _read_limit(roots: Roots) -> int | None:
+    """Return the smaller of the kernel's limits of process ids and of threads."""
+    texts = (read_text(roots.proc / "sys/kernel" / name) for name in ("pid_max", "threads-max"))
+    return min((int(text) for text in texts if text and text.strip().isdecimal()), default=None)
 
 
 class ProcessesCollector:
@@ -136,6 +146,7 @@ class ProcessesCollector:
         self._turn = 0
         self._page_size = resource.getpagesize()
         self._ticks = os.sysconf("SC_CLK_TCK")
+        self._limit = Rarely(lambda: _read_limit(roots), _LIMIT_SECONDS, self._monotonic)
 
     def collect(self) -> ProcessesSample:
         if self._directory < 0:
@@ -164,7 +175,8 @@ class ProcessesCollector:
         if self._sample == 1:
             self._new.clear()  # all were new; the start of the daemon is no news of them
         records = tuple([entry.record for entry in self._entries.values()])
-        return ProcessesSample(records, len(self._kernel), unreadable, self._page_size, self._ticks)
+        limit = self._limit.get()
+        return ProcessesSample(records, len(self._kernel), unreadable, self._page_size, self._ticks, limit)
 
     def close(self) -> None:
         for name in list(self._entries):

@@ -52,7 +52,9 @@ def explain(session: Session, identity: str) -> None:
             return
         found = client.decision(identity)
     decision = found.decision
-    click.echo(f"{render.moment(decision.time)}  {render.safe(str(decision))}")
+    from resourced.policy.explain import explain as paragraph  # noqa: PLC0415 - nobody else here needs the policy
+
+    click.echo(f"{render.moment(decision.time)}  {render.safe(paragraph(decision))}")
     click.echo(f"Mode {decision.mode}, steps {', '.join(decision.steps) or 'none'}")
     unit = decision.gain_unit or "By"
     rows = [

@@ -352,6 +352,41 @@ _PROCESSES: tuple[Metric, ...] = (
         "/proc/PID/stat",
         alias=("processes.threads",),
     ),
+    gauge(
+        "resourced.processes.free",
+        "{task}",
+        "processes.tasks_free",
+        "Processes and threads that may still be made before the smaller of pid_max and threads-max is reached.",
+        "/proc/sys/kernel/pid_max, /proc/sys/kernel/threads-max",
+        alias=("processes.free",),
+    ),
+    gauge(
+        "resourced.user.memory",
+        "By",
+        "processes.users.*.memory_bytes",
+        "Resident memory of all processes of a person; pages that several share are counted for each.",
+        "/proc/PID/stat",
+        label="user.id",
+        alias=("user.memory",),
+    ),
+    gauge(
+        "resourced.user.cpu.utilization",
+        "{cpu}",
+        "processes.users.*.cpu_utilization",
+        "Processors used by all processes of a person over the interval.",
+        "/proc/PID/stat",
+        label="user.id",
+        alias=("user.cpu",),
+    ),
+    gauge(
+        "resourced.user.processes",
+        "{process}",
+        "processes.users.*.processes",
+        "Processes of a person.",
+        "/proc/PID/stat",
+        label="user.id",
+        alias=("user.processes",),
+    ),
 )
 
 HOST: tuple[Metric, ...] = _CPU + _MEMORY + _PRESSURES + _SENSORS + _PROCESSES

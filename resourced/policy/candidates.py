@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from resourced.decision import Scope
+from resourced.policy.binding import Instance
 from resourced.policy.observation import Tick, Workload
 from resourced.snapshot.cgroups import Cgroup
 from resourced.snapshot.gpus import Gpu, GpuProcess
@@ -44,13 +45,15 @@ class Population:
         tick: The tick.
         resource: What is to be freed: memory, swap, gpu_memory, cpu, io or pids.
         gpu: UUID of the GPU that the rule is about; None for all.
+        user: Id of the user that the rule is about, who alone gives way; None for all.
     """
 
-    def __init__(self, tick: Tick, resource: str, gpu: str | None = None) -> None:
+    def __init__(self, tick: Tick, resource: str, gpu: str | None = None, user: str | None = None) -> None:
         snapshot = tick.snapshot
         self.tick = tick
         self.snapshot = snapshot
         self.resource = resource
+        self.user = user
         running = snapshot.processes.items if snapshot and snapshot.processes else ()
         # In the order of their ids, so that a recorded past, which has another order, gives the very same answer.
         self.processes: dict[int, Process] = {
@@ -108,6 +111,13 @@ class Population:
         return found[self.resource]
 
 
+def population_of(tick: Tick, instance: Instance) -> Population:
+    """Return those among whom a rule chooses: of the GPU or the user that the instance is about, if it is about one."""
+    gpu = instance.name if instance.label == "hw.id" else None
+    user = instance.name if instance.label == "user.id" else None
+    return Population(tick, instance.rule.resource, gpu, user)
+
+
 def gather(population: Population, scope: Scope) -> list[Thing]:
     """Return every thing of a scope."""
     makers = {
@@ -119,7 +129,8 @@ def gather(population: Population, scope: Scope) -> list[Thing]:
         Scope.GPU_PROCESS: _of_gpus,
         Scope.WORKLOAD: _of_workloads,
     }
-    return makers[scope](population)
+    things = makers[scope](population)
+    return things if population.user is None else [each for each in things if str(each.uid) == population.user]
 
 
 def _sum(values: Iterable[float | None]) -> float | None:
@@ -207,11 +218,15 @@ def _cgroup(population: Population, node: Cgroup, scope: Scope) -> Thing:
     )
 
 
+_GIVE_WAY = (".service", ".scope")
+"""Units that may be stopped to free something. A mount, a swap or a socket frees nothing, and others stand on it."""
+
+
 def _of_units(population: Population) -> list[Thing]:
     return [
         _cgroup(population, node, Scope.UNIT)
         for path, node in population.cgroups.items()
-        if node.unit is not None and path.endswith(f"/{node.unit}") and not node.unit.endswith(".slice")
+        if node.unit is not None and path.endswith(f"/{node.unit}") and node.unit.endswith(_GIVE_WAY)
     ]
 
 

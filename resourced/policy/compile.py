@@ -28,6 +28,8 @@ TOTALS: dict[str, str] = {
     "filesystem.free": "filesystem.total",
     "filesystem.used": "filesystem.total",
     "filesystem.inodes_free": "filesystem.inodes_total",
+    "user.memory": "memory.total",
+    "user.cpu": "system.cpu.logical.count",
 }
 """What 100 % of an amount is: a condition may say `metric = "memory.available", below = "10%"`."""
 
@@ -184,7 +186,8 @@ def _relative(expression: Expression, config: ConditionConfig) -> Expression:
     if isinstance(expression, Reading):
         name, brace, labels = expression.text.partition("{")
         if name in TOTALS:
-            return parse(f"share({expression.text}, {TOTALS[name]}{brace}{labels})")
+            own = "" if name.startswith("user.") else f"{brace}{labels}"
+            return parse(f"share({expression.text}, {TOTALS[name]}{own})")
     known = ", ".join(TOTALS)
     raise ConfigError(f"{written} of {expression} ({expression.unit}) means nothing; there is a total for {known}")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from resourced.decision import Candidate, Decision, Evidence, Mode, decision_id
 from resourced.policy.binding import Binding, Instance
-from resourced.policy.candidates import Population
+from resourced.policy.candidates import population_of
 from resourced.policy.evidence import evidence
 from resourced.policy.observation import Tick
 from resourced.policy.ranking import MOST_SHOWN, eligible, rank
@@ -38,8 +38,7 @@ def decide(
         tried: Seconds since something was chosen, by key.
     """
     rule = instance.rule
-    gpu = instance.name if instance.label == "hw.id" else None
-    ranked = rank(Population(tick, rule.resource, gpu), rule, tried)
+    ranked = rank(population_of(tick, instance), rule, tried)
     target = next((each for each in ranked if eligible(each)), None) if rule.prunes else None
     return Decision(
         id=decision_id(tick.time, rule.name, instance.name),

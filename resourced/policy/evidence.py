@@ -7,6 +7,7 @@ from resourced.policy.binding import ABSENT, Binding, BoundLeaf
 from resourced.policy.expression import readings
 from resourced.policy.observation import Tick
 from resourced.policy.state import Held
+from resourced.policy.words import say
 
 
 def evidence(
@@ -34,6 +35,7 @@ def evidence(
         agreeing=held.agreeing if held else 0,
         share_required=leaf.share,
         reason=None if value is not None else why_missing(binding, bound, tick),
+        words=say(str(leaf.expression)),
     )
 
 

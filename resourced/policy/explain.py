@@ -1,6 +1,7 @@
 """A decision as a paragraph that a person understands."""
 
 from resourced.decision import Candidate, Decision, Evidence, Level, Mode
+from resourced.policy.words import say
 from resourced.quantities import format_duration, format_size
 
 _DOES: dict[Mode, str] = {
@@ -37,7 +38,7 @@ def explain(decision: Decision) -> str:
 
 def _conditions(decision: Decision) -> str:
     holding = [_comparison(each) for each in decision.evidence if each.holds]
-    unknown = [each.metric for each in decision.evidence if each.holds is None]
+    unknown = [say(each.metric) for each in decision.evidence if each.holds is None]
     text = ", and ".join(holding) or "the opposite of what it names was not seen"
     return f"{text} ({', '.join(unknown)} could not be told and did not count)" if unknown else text
 
@@ -47,7 +48,7 @@ def _comparison(it: Evidence) -> str:
     held = f" for {format_duration(it.held_seconds)}" if it.held_seconds >= 1 else ""
     if it.share_required < 1 and it.samples:
         held = f" in {it.agreeing} of {it.samples} samples"
-    return f"{it.metric} was {value}, {it.comparison} {threshold},{held}".removesuffix(",")
+    return f"{say(it.metric)} was {value}, {it.comparison} {threshold},{held}".removesuffix(",")
 
 
 def _target(decision: Decision) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from resourced.decision import Candidate, Level, Mode, Phase, Scope
 from resourced.policy.binding import Instance
-from resourced.policy.candidates import Population
+from resourced.policy.candidates import population_of
 from resourced.policy.judge import Judgement
 from resourced.policy.observation import Tick
 from resourced.policy.ranking import eligible, rank
@@ -151,8 +151,7 @@ class _Wanted:
 
 def _of_rule(before: Judgement | None, now: Judgement, number: int, instance: Instance, wanted: _Wanted) -> RuleOutlook:
     rule = instance.rule
-    gpu = instance.name if instance.label == "hw.id" else None
-    population = Population(now.tick, rule.resource, gpu)
+    population = population_of(now.tick, instance)
     ranked = rank(population, rule, {})
     members = population.members_by_key(rule.scope) if rule.scope is Scope.TREE else {}
     free = [each for each in ranked if eligible(each)]

@@ -140,6 +140,8 @@ def _essential_process(process: Process) -> str | None:
     if _essential_name(process.name):
         return f"{process.name} is essential"
     leaf = (process.cgroup or "").rpartition("/")[2]
+    if leaf.endswith((".mount", ".swap")):
+        return f"it serves {leaf}"
     if process.pid == process.session and leaf.startswith("session-") and leaf.endswith(".scope"):
         return "it leads someone's session"
     return None

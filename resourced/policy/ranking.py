@@ -6,12 +6,10 @@ from resourced.decision import Candidate
 from resourced.policy.candidates import Population, Thing, gather
 from resourced.policy.protection import goes_last, protection
 from resourced.policy.rule import Rule
+from resourced.snapshot.processes import FIRST_PERSON_UID
 
 MOST_SHOWN = 100
 """Candidates that a decision lists; a machine may have thousands of processes."""
-
-FIRST_PERSON_UID = 1000
-"""Users below are the system's."""
 
 UNKILLABLE_SECONDS = 60.0
 """How long something that was chosen and is still there is passed over."""

@@ -1,6 +1,7 @@
 """Processes: what a snapshot says of them."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from resourced.collectors.base import Taken
 from resourced.collectors.processes import ProcessesSample, Record
@@ -59,6 +60,22 @@ class Process:
     """-1000 (never) to 1000, as set for it."""
 
 
+FIRST_PERSON_UID, NOBODY_UID = 1000, 65534
+"""Users below the first are the system's; the other is nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserUsage:
+    """What the processes of one person use together."""
+
+    memory_bytes: int
+    """Sum of resident set sizes: pages that several share are counted for each."""
+    cpu_utilization: float | None
+    """Processors used over the last interval; null if it is known of none."""
+    processes: int
+    """Processes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Processes:
     """All processes but kernel threads."""
@@ -73,6 +90,10 @@ class Processes:
     """Kernel threads, which are counted and not listed."""
     unreadable: int
     """Processes that exist but may not be read."""
+    tasks_free: int | None = None
+    """Tasks that may still be made before the kernel's limit; null if that can't be read."""
+    users: dict[str, UserUsage] = field(default_factory=dict)
+    """Keyed by user id; persons only."""
 
 
 def derive_processes(
@@ -103,7 +124,19 @@ def derive_processes(
         if last is not None and last.stat.start_time_ticks != stat.start_time_ticks:
             last = None
         items.append(_process(record, last, end, sample))
-    return Processes(tuple(items), states, threads, sample.kernel_threads, sample.unreadable)
+    free = None if sample.limit is None else max(0, sample.limit - threads - sample.kernel_threads)
+    return Processes(tuple(items), states, threads, sample.kernel_threads, sample.unreadable, free, _users(items))
+
+
+def _users(items: Iterable[Process]) -> dict[str, UserUsage]:
+    found: dict[int, tuple[int, float | None, int]] = {}
+    for each in items:
+        if each.uid is not None and each.uid >= FIRST_PERSON_UID and each.uid != NOBODY_UID:
+            memory, cpu, count = found.get(each.uid, (0, None, 0))
+            if each.cpu_utilization is not None:
+                cpu = (cpu or 0.0) + each.cpu_utilization
+            found[each.uid] = memory + each.memory_bytes, cpu, count + 1
+    return {str(uid): UserUsage(*found[uid]) for uid in sorted(found)}
 
 
 def _at_rest(shown: Process, record: Record) -> bool:

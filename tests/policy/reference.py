@@ -1,6 +1,8 @@
 """The state machine once more, as plainly as it can be said: it keeps the whole past and works everything out anew."""
 
 from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 Truth = bool | None
 
@@ -11,11 +13,24 @@ class Sample:
     value: float | None
 
 
+QUARTER_OF_AN_HOUR = 900
+
+
 class Reference:
-    """One rule with one comparison above a threshold, level hard, mode enforce."""
+    """One rule with one comparison above a threshold."""
 
     def __init__(
-        self, *, threshold: float, clear: float, period: float, share: float, clear_for: float, cooldown: float
+        self,
+        *,
+        threshold: float,
+        clear: float,
+        period: float,
+        share: float,
+        clear_for: float,
+        cooldown: float,
+        warmup: float = 0.0,
+        level: str = "hard",
+        enforced: bool = True,
     ) -> None:
         self.threshold = threshold
         self.clear = clear
@@ -23,11 +38,15 @@ class Reference:
         self.share = share
         self.clear_for = clear_for
         self.cooldown = cooldown
+        self.warmup = warmup
+        self.level = level
+        self.enforced = enforced
         self.past: list[Sample] = []
         self.verdicts: list[bool | None] = []
         self.phase = "inactive"
         self.clearing_since = 0.0
         self.decided: list[float] = []
+        self.begun: list[float] = []
 
     def see(self, at: float, value: float | None) -> bool:
         """Take one sample; return whether a decision falls."""
@@ -38,11 +57,12 @@ class Reference:
         self.verdicts.append(holds)
         if active:
             return self._active(at, holds)
-        if self.decided and at - self.decided[-1] < self.cooldown:
+        if self.decided and at - self.decided[-1] < self._cooldown(at):
             self.phase = "cooling"
             return False
-        if holds and self._long_enough():
+        if holds and self._long_enough() and at - self.past[0].at >= self.warmup:
             self.phase = "firing"
+            self.begun.append(at)
             return self._decide(at)
         self.phase = "pending" if holds else "inactive"
         return False
@@ -50,12 +70,30 @@ class Reference:
     def _active(self, at: float, holds: Truth) -> bool:
         if holds:
             self.phase = "firing"
-            return at - self.decided[-1] >= self.cooldown and self._decide(at)
+            return at - self.decided[-1] >= self._until_repeated(at) and self._decide(at)
         if self.phase == "firing":
             self.phase, self.clearing_since = "clearing", at
         if at - self.clearing_since >= self.clear_for:
-            self.phase = "cooling" if at - self.decided[-1] < self.cooldown else "inactive"
+            self.phase = "cooling" if at - self.decided[-1] < self._cooldown(at) else "inactive"
         return False
+
+    def _cooldown(self, at: float) -> float:
+        """It doubles with every beginning within a quarter of an hour, from the third on, up to eightfold."""
+        lately = len([begun for begun in self.begun if at - begun <= QUARTER_OF_AN_HOUR])
+        if self.level == "hard" or lately < 3:
+            return self.cooldown
+        return self.cooldown * {3: 2, 4: 4}.get(lately, 8)
+
+    def _until_repeated(self, at: float) -> float:
+        """One that acts goes on after its cool-down; one that warns hourly; one that watches, ever more rarely."""
+        if self.level == "warn":
+            return 3600.0
+        if self.enforced:
+            return self._cooldown(at)
+        wait = max(15.0, self._cooldown(at))
+        for _ in [each for each in self.decided if each >= self.begun[-1]]:
+            wait = min(3600.0, 2 * wait)
+        return wait
 
     def _decide(self, at: float) -> bool:
         self.decided.append(at)
@@ -92,3 +130,30 @@ class Reference:
                 step = sample.at - self.past[index - 1].at if index else 0.0
                 total += step if step <= 30 else 0.0
         return total
+
+
+def plainly(condition: Any, known: list[Truth]) -> Truth:
+    """Whether a condition holds: certain if it comes out alike however the unknown would turn out.
+
+    Args:
+        condition: Number of a comparison, or ("all" | "any" | "not", conditions); each comparison stands there once.
+        known: Truth of the comparisons by number.
+    """
+    unknown = [number for number, truth in enumerate(known) if truth is None]
+    outcomes = set()
+    for guess in product([False, True], repeat=len(unknown)):
+        whole = list(known)
+        for number, truth in zip(unknown, guess, strict=True):
+            whole[number] = truth
+        outcomes.add(_holds(condition, whole))
+    return outcomes.pop() if len(outcomes) == 1 else None
+
+
+def _holds(condition: Any, truths: list[Truth]) -> bool:
+    if isinstance(condition, int):
+        return bool(truths[condition])
+    join, parts = condition
+    if join == "not":
+        return not _holds(parts[0], truths)
+    found = [_holds(part, truths) for part in parts]
+    return False not in found if join == "all" else True in found

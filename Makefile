@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help run test lint format bench pins clean
+.PHONY: help run test test-vm lint format bench deb pins clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -24,6 +24,9 @@ test: $(VENV)/.test ## Run the tests and hold the coverage to the bound in pypro
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered $(if $(ARGS),--fail-under=0)
 
+test-vm: $(VENV)/.test ## Test the package in a virtual machine with a real systemd; root, about ten minutes
+	$(BIN)/python -m pytest -m vm -n0 --timeout 1200 tests/system $(ARGS)
+
 lint: $(VENV)/.lint ## Check style, types and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -36,6 +39,9 @@ format: $(VENV)/.lint ## Put the sources into shape
 
 bench: $(VENV)/.test ## Run the benchmarks; minutes, on a machine that does nothing else
 	$(BIN)/python -m tests.bench $(ARGS)
+
+deb: $(VENV)/.build ## Make the Debian package in dist/, for the Debian whose python3 has PYTHON's minor version
+	@PYTHON=$(BIN)/python packaging/deb
 
 pins: $(VENV)/.pins ## Renew the pinned versions in packaging/ from the ranges in pyproject.toml
 	$(BIN)/python packaging/pins.py

@@ -1,4 +1,4 @@
-"""Write the manual: `manpages.py MAN`, as /usr/share/man. Options, verbs and settings are those of the program itself."""
+"""Write the manual: `manpages.py MAN`, as /usr/share/man. Options, verbs and settings are the program's own."""
 
 import sys
 import textwrap
@@ -92,9 +92,8 @@ def configuration() -> Iterator[str]:
 def _setting(setting: Setting) -> Iterator[str]:
     yield f".TP\n.B {escaped(setting.key[-1])}"
     default = "" if setting.default is None else _default(setting)
-    yield escaped(
-        f"{' '.join(setting.description.split())} {setting.allowed[0].upper()}{setting.allowed[1:]}.{default}"
-    )
+    allowed = setting.allowed[0].upper() + setting.allowed[1:]
+    yield escaped(f"{' '.join(setting.description.split())} {allowed}.{default}")
 
 
 def _default(setting: Setting) -> str:

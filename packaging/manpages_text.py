@@ -45,8 +45,8 @@ DAEMON = Page(
     ),
     description="""
 resourced samples the processors, memory, pressure, network, disks, file systems, sensors, GPUs, control groups and
-processes of this machine, once a second by default; keeps weeks of it in a small database; judges every sample by rules;
-and serves all of it over HTTP on a Unix socket and on a port of the loopback device.
+processes of this machine, once a second by default; keeps weeks of it in a small database; judges every sample by
+rules; and serves all of it over HTTP on a Unix socket and on a port of the loopback device.
 
 It is started by systemd as resourced.service. resourced-readonly.service is the same without any capability, for
 machines on which it must only watch; the two exclude each other. Both take their sockets from resourced.socket, which
@@ -91,8 +91,8 @@ CTL = Page(
     title="ask resourced what this machine does, did, and what must give way",
     synopsis=("resourcectl [--socket PATH | --url URL] [--json] VERB [ARGUMENT...]",),
     description="""
-resourcectl talks to a running resourced over its Unix socket, or over TCP with --url. Every verb takes the options below
-before or after its name, and prints JSON for programs with --json.
+resourcectl talks to a running resourced over its Unix socket, or over TCP with --url. Every verb takes the options
+below before or after its name, and prints JSON for programs with --json.
 """,
     sections={
         "EXIT STATUS": """
@@ -128,9 +128,9 @@ CONFIG = Page(
     title="configuration of resourced",
     synopsis=("/etc/resourced/resourced.toml", "/etc/resourced/resourced.toml.d/*.toml"),
     description="""
-The main file is read first, then the files beside it in the order of their names, then variables of the environment such
-as RESOURCED_API__PORT=9000, then options such as --set api.port=9000. The later wins. The file is TOML; no key need be
-there. What is not known is refused, all faults at once, with file and line.
+The main file is read first, then the files beside it in the order of their names, then variables of the environment
+such as RESOURCED_API__PORT=9000, then options such as --set api.port=9000. The later wins. The file is TOML; no key
+need be there. What is not known is refused, all faults at once, with file and line.
 
 Durations are written as 500ms, 10s, 5min, 2h, 7d or 1y; sizes as 512MiB or 2GB; shares as 85% or 0.85.
 

@@ -73,7 +73,7 @@ def access_settings(config: ResourceConfig) -> AccessSettings:
 
 
 def tokens_file(config: ResourceConfig, environ: Mapping[str, str]) -> Path | None:
-    """Return the file of tokens: that of the configuration, else systemd's credential `tokens`; None if there is none."""
+    """Return the file of tokens: that of the configuration, else systemd's credential `tokens`, or None."""
     if config.api.tokens_file is not None:
         return config.api.tokens_file
     given = environ.get("CREDENTIALS_DIRECTORY")

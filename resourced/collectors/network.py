@@ -163,7 +163,7 @@ class _Interface:
 
 
 class NetworkCollector:
-    """Reads the interfaces and sockets of the machine, which are those of process 1; of our own namespace if it hides them.
+    """Reads the interfaces and sockets of the machine, which are those of process 1; our own if it hides them.
 
     Args:
         roots: Where /proc and /sys are.

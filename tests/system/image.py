@@ -1,6 +1,6 @@
 """Builds the disk that the virtual machine starts from: Debian 12 with a kernel, systemd and ssh, kept in a cache.
 
-It takes Debian's mmdebstrap, qemu-utils, openssh-client and e2fsprogs, root, and packages through the machine's own apt.
+It takes Debian's mmdebstrap, qemu-utils, openssh-client and e2fsprogs, root, and packages through the machine's apt.
 """
 
 import fcntl

@@ -21,7 +21,7 @@ COMMAND_SECONDS = 240.0
 _CONSOLE = "root=/dev/vda rw console=ttyS0 psi=1 mitigations=off systemd.show_status=0 quiet"
 
 
-class Failed(AssertionError):
+class CommandError(AssertionError):
     """A command in the machine ended with another code than 0."""
 
 
@@ -84,11 +84,11 @@ class Machine:
         """Run a shell command as root and return what it printed, errors behind the output.
 
         Raises:
-            Failed: It ended with another code than 0, and `check` is on.
+            CommandError: It ended with another code than 0, and `check` is on.
         """
         code, text = self.attempt(command, stdin=stdin, seconds=seconds)
         if check and code != 0:
-            raise Failed(f"{command}\nended with {code}:\n{text}")
+            raise CommandError(f"{command}\nended with {code}:\n{text}")
         return text
 
     def attempt(self, command: str, *, stdin: bytes = b"", seconds: float = COMMAND_SECONDS) -> tuple[int, str]:
@@ -117,7 +117,7 @@ class Machine:
             if code == 0:
                 return text
             if time.monotonic() > ends:
-                raise Failed(f"{command}\ndoes not succeed in {seconds:.0f} s:\n{text}")
+                raise CommandError(f"{command}\ndoes not succeed in {seconds:.0f} s:\n{text}")
             time.sleep(0.5)
 
     def console(self) -> str:

@@ -17,6 +17,7 @@ VERBS = {
     "why": "decisions:why",
     "approve": "decisions:approve",
     "veto": "decisions:veto",
+    "doctor": "doctor:doctor",
     "watch": "daemon:watch",
     "catalog": "status:catalog",
     "log-level": "daemon:log_level",

@@ -14,7 +14,6 @@ from resourced.ctl.checks import CAPABILITIES, Finding, Level
 from resourced.ctl.run import run
 from tests.running import running
 
-
 # httpcore leaves a Unix socket whose connection failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 

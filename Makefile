@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help run test test-vm lint format bench deb pins clean
+.PHONY: help run test test-vm lint format bench soak deb rpm pins clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -42,6 +42,10 @@ bench: $(VENV)/.test ## Run the benchmarks; minutes, on a machine that does noth
 
 deb: $(VENV)/.build ## Make the Debian package in dist/, for the Debian whose python3 has PYTHON's minor version
 	@PYTHON=$(BIN)/python packaging/deb
+
+rpm: $(VENV)/.build ## Make the RPM package in dist/, for the distribution whose python3 has PYTHON's minor version
+	rpmbuild -bb packaging/resourced.spec --quiet --nodeps --define "source $(CURDIR)" --define "python $(CURDIR)/$(BIN)/python" \
+	  --define "_topdir $(CURDIR)/build/rpm" --define "_rpmdir $(CURDIR)/dist"
 
 pins: $(VENV)/.pins ## Renew the pinned versions in packaging/ from the ranges in pyproject.toml
 	$(BIN)/python packaging/pins.py

@@ -9,7 +9,7 @@ import pytest
 
 @pytest.mark.skipif(shutil.which("lintian") is None, reason="needs lintian")
 def test_lintian_finds_no_error(package: Path) -> None:
-    command = ["lintian", "--allow-root", "--fail-on", "error", "--tag-display-limit", "0", package]
+    command = ["lintian", "--allow-root", "--fail-on", "error", "--tag-display-limit", "0", str(package)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 

@@ -43,6 +43,9 @@ bench: $(VENV)/.test ## Run the benchmarks; minutes, on a machine that does noth
 deb: $(VENV)/.build ## Make the Debian package in dist/, for the Debian whose python3 has PYTHON's minor version
 	@PYTHON=$(BIN)/python packaging/deb
 
+soak: $(VENV)/.test ## Run the daemon under changing load and see that nothing grows; ARGS="--minutes 30", by default 3
+	$(BIN)/python -m tests.bench.soak $(ARGS)
+
 rpm: $(VENV)/.build ## Make the RPM package in dist/, for the distribution whose python3 has PYTHON's minor version
 	rpmbuild -bb packaging/resourced.spec --quiet --nodeps --define "source $(CURDIR)" --define "python $(CURDIR)/$(BIN)/python" \
 	  --define "_topdir $(CURDIR)/build/rpm" --define "_rpmdir $(CURDIR)/dist"

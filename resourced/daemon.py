@@ -127,8 +127,9 @@ class Daemon:
         loop.add_signal_handler(signal.SIGUSR1, self._log_level, "debug")
         loop.add_signal_handler(signal.SIGUSR2, self._log_level, None)
         loop.set_default_executor(ThreadPoolExecutor(self._loaded.config.api.query_threads, "query"))
-        serving = asyncio.create_task(self._server.serve())
+        # Not the other way round: who connects while it starts waits for the first sample, and is then answered with it.
         await asyncio.to_thread(self._manager.tick)
+        serving = asyncio.create_task(self._server.serve())
         await self._server.started()
         self._manager.subscribe(self._keeper.on_state)
         self._manager.start()

@@ -44,7 +44,7 @@ def test_its_exposure_is_small(machine: Machine) -> None:
         found = re.search(r": ([\d.]+) ", told)
         assert found is not None, told
         assert float(found[1]) <= most, told
-    machine.run("systemd-analyze verify resourced.service resourced-readonly.service resourced.socket")
+    machine.run("systemd-analyze verify --man=no resourced.service resourced-readonly.service resourced.socket")
 
 
 def test_every_collector_works_in_the_sandbox(machine: Machine) -> None:
@@ -55,7 +55,7 @@ def test_every_collector_works_in_the_sandbox(machine: Machine) -> None:
     assert {name for name, status in told.items() if status not in ("ok", "absent")} == set(), told
     assert {name for name, status in told.items() if status == "absent"} <= {"sensors", "gpus"}
     # It sees the machine's network, though its own has nothing in it.
-    assert any(name.startswith("en") for name in seen["network"]["interfaces"])
+    assert set(seen["network"]["interfaces"]) - {"lo"}
     assert "/" in seen["filesystems"]["mounts"]
     assert seen["pressure"]["memory"] is not None
     processes = get(machine, "/resources/processes")

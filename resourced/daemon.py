@@ -127,7 +127,7 @@ class Daemon:
         loop.add_signal_handler(signal.SIGUSR1, self._log_level, "debug")
         loop.add_signal_handler(signal.SIGUSR2, self._log_level, None)
         loop.set_default_executor(ThreadPoolExecutor(self._loaded.config.api.query_threads, "query"))
-        # Not the other way round: who connects while it starts waits for the first sample, and is then answered with it.
+        # In this order: who connects while it starts waits for the first sample, and is then answered with it.
         await asyncio.to_thread(self._manager.tick)
         serving = asyncio.create_task(self._server.serve())
         await self._server.started()

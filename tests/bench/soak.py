@@ -1,4 +1,4 @@
-"""The daemon for a long time under changing load: what it holds must not grow. python -m tests.bench.soak --minutes 3
+"""The daemon for a long time under changing load: what it holds must not grow. python -m tests.bench.soak --minutes 3.
 
 Time is compressed: it samples ten times as often as by default, remembers a minute instead of an hour in memory and
 writes every second, so that 3 minutes hold the samples of 30. Load comes and goes: processes, callers on both sockets,
@@ -25,7 +25,7 @@ from statistics import median
 from tests.running import Daemon, running, settings
 
 _SETTLED_SECONDS = 60.0
-"""After this time everything that is ever held has been held once: the history's first pack is made after half of it."""
+"""After this time all that is ever held has been held once: the history's first pack is made after half of it."""
 _MOST_BYTES = 3 * 2**20
 _MOST_LAG_SECONDS = 0.05
 _MORE = """

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from resourced.collectors.base import KeptFile, Roots, read_int
 from resourced.collectors.rarely import Rarely
@@ -177,9 +178,7 @@ class NetworkCollector:
         self._roots = roots
         self._ignored = tuple(ignored)
         self._page_size_bytes = page_size_bytes or os.sysconf("SC_PAGE_SIZE")
-        net = roots.proc / "1/net"
-        if not os.access(net / "dev", os.R_OK):
-            net = roots.proc / "net"
+        net = roots.proc / ("1/net" if _can_read(roots.proc / "1/net/dev") else "net")
         self._dev = KeptFile(net / "dev")
         self._sockstat = KeptFile(net / "sockstat")
         self._sockstat6 = KeptFile(net / "sockstat6")
@@ -233,6 +232,15 @@ class NetworkCollector:
         for known in self._known.values():
             if known is not None:
                 known.close()
+
+
+def _can_read(path: Path) -> bool:
+    """Tell by trying: access(2) asks without capabilities, and they are what lets the service see process 1."""
+    try:
+        with path.open("rb"):
+            return True
+    except OSError:
+        return False
 
 
 def _both(four: dict[str, int], six: dict[str, int]) -> int | None:

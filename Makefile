@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help run test test-long lint format bench pins clean
+.PHONY: help run test test-long test-vm lint format bench soak deb rpm pins clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -27,6 +27,9 @@ test: $(VENV)/.test ## Run the tests and hold the coverage to the bound in pypro
 test-long: $(VENV)/.long ## Test the API at length: thousands of made and broken requests, crowds, Prometheus, a browser
 	$(BIN)/python -m pytest -q -n0 -m long tests/long -rs $(ARGS)
 
+test-vm: $(VENV)/.test ## Test the package in a virtual machine with a real systemd; root, about ten minutes
+	$(BIN)/python -m pytest -m vm -n0 --timeout 1200 tests/system $(ARGS)
+
 lint: $(VENV)/.lint ## Check style, types and the direction of imports
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -39,6 +42,16 @@ format: $(VENV)/.lint ## Put the sources into shape
 
 bench: $(VENV)/.test ## Run the benchmarks; minutes, on a machine that does nothing else
 	$(BIN)/python -m tests.bench $(ARGS)
+
+deb: $(VENV)/.build ## Make the Debian package in dist/, for the Debian whose python3 has PYTHON's minor version
+	@PYTHON=$(BIN)/python packaging/deb
+
+soak: $(VENV)/.test ## Run the daemon under changing load and see that nothing grows; ARGS="--minutes 30", by default 3
+	$(BIN)/python -m tests.bench.soak $(ARGS)
+
+rpm: $(VENV)/.build ## Make the RPM package in dist/, for the distribution whose python3 has PYTHON's minor version
+	rpmbuild -bb packaging/resourced.spec --quiet --nodeps --define "source $(CURDIR)" --define "python $(CURDIR)/$(BIN)/python" \
+	  --define "_topdir $(CURDIR)/build/rpm" --define "_rpmdir $(CURDIR)/dist"
 
 pins: $(VENV)/.pins ## Renew the pinned versions in packaging/ from the ranges in pyproject.toml
 	$(BIN)/python packaging/pins.py

@@ -45,7 +45,8 @@ class ApiConfig(Section):
     anonymous_read: Switch = True
     """Whether TCP callers without a token may read."""
     tokens_file: AbsolutePath | None = None
-    """File with a line `name right token` for each TCP caller, right being read or admin."""
+    """File with a line `name right token` for each TCP caller, right being read or admin. By default the credential
+    tokens, which the service gets from /etc/resourced/tokens."""
     tls_certificate: AbsolutePath | None = None
     """PEM file with the certificate chain for TCP."""
     tls_key: AbsolutePath | None = None

@@ -137,11 +137,12 @@ class Daemon:
         loop.add_signal_handler(signal.SIGUSR1, self._log_level, "debug")
         loop.add_signal_handler(signal.SIGUSR2, self._log_level, None)
         loop.set_default_executor(ThreadPoolExecutor(self._loaded.config.api.query_threads, "query"))
-        serving = asyncio.create_task(self._front.serve())
         self._manager.follow(self._messenger.take)
         self._messenger.start()
         self._acting.start()
+        # In this order: who connects while it starts waits for the first sample, and is then answered with it.
         await asyncio.to_thread(self._manager.tick)
+        serving = asyncio.create_task(self._front.serve())
         await self._front.started()
         self._manager.subscribe(self._keeper.on_state)
         self._manager.start()

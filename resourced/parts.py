@@ -1,7 +1,9 @@
 """What the configuration says to each room: the settings that the daemon's parts are built with."""
 
 import grp
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from resourced.actions import Settings as ActionSettings
 from resourced.api import AccessSettings, ApiSettings, Limits, ListenSettings
@@ -15,6 +17,8 @@ from resourced.messenger import MessengerSettings
 from resourced.policy import Defaults, Rule, compile_rules, gap_of, shield_of
 
 _SOCKET_GROUP = "resourced"
+_TOKENS = "tokens"
+"""Name of the credential that holds tokens (LoadCredential=)."""
 
 
 def rules_of(config: ResourceConfig) -> tuple[Rule, ...]:
@@ -106,10 +110,19 @@ def access_settings(config: ResourceConfig) -> AccessSettings:
     api = config.api
     return AccessSettings(
         admin_group=api.admin_group,
-        tokens=read_tokens(api.tokens_file) if api.tokens_file else (),
+        tokens=read_tokens(tokens) if (tokens := tokens_file(config, os.environ)) else (),
         anonymous_read=api.anonymous_read,
         allowed_hosts=frozenset(api.allowed_hosts),
     )
+
+
+def tokens_file(config: ResourceConfig, environ: Mapping[str, str]) -> Path | None:
+    """Return the file of tokens: that of the configuration, else systemd's credential `tokens`, or None."""
+    if config.api.tokens_file is not None:
+        return config.api.tokens_file
+    given = environ.get("CREDENTIALS_DIRECTORY")
+    path = Path(given) / _TOKENS if given else None
+    return path if path is not None and path.is_file() else None
 
 
 def api_settings(config: ResourceConfig) -> ApiSettings:
@@ -139,7 +152,7 @@ def listen_settings(config: ResourceConfig, environ: Mapping[str, str], uid: int
         port=api.port if api.tcp else None,
         tls_certificate=api.tls_certificate,
         tls_key=api.tls_key,
-        has_tokens=api.tokens_file is not None,
+        has_tokens=tokens_file(config, environ) is not None,
         keep_alive_seconds=round(api.keep_alive),
         limits=_limits(config),
     )

@@ -15,6 +15,7 @@ from resourced.parts import (
     log_settings,
     needs_restart,
     rules_of,
+    tokens_file,
 )
 
 
@@ -62,3 +63,14 @@ def test_what_changed_is_named_and_what_waits_for_a_restart() -> None:
     assert keys == ("api.port", "collectors.gpus.enabled", "log.level", "rule.memory-low")
     assert needs_restart(keys) == ("api.port",)
     assert changed_keys(before, before) == ()
+
+
+def test_tokens_come_from_the_service_manager_unless_the_configuration_names_a_file(tmp_path: Path) -> None:
+    silent = load([], environ={}).config
+    named = load([], environ={}, options=["api.tokens_file=/etc/mine"]).config
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert tokens_file(silent, environ) is None
+    (tmp_path / "tokens").write_text("")
+    assert tokens_file(silent, environ) == tmp_path / "tokens"
+    assert tokens_file(silent, {}) is None
+    assert tokens_file(named, environ) == Path("/etc/mine")

@@ -14,6 +14,9 @@ from resourced.api.answers import to_json
 from resourced.api.limits import Limits
 from resourced.api.problem import MEDIA_TYPE
 
+_GRACE_SECONDS = 0.5
+"""How long a connection that has asked nothing yet may take to do so when the daemon ends."""
+
 
 class LimitedProtocol(HttpToolsProtocol):
     """Adds to the state of each request the `peer` (on a Unix socket) and `abort`, which cuts the connection.
@@ -26,6 +29,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
+    ending = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn narrows it
         """Take note of who connects."""
@@ -85,11 +89,26 @@ class LimitedProtocol(HttpToolsProtocol):
                 self.app = _too_large(self.limits.header_bytes)
         super().on_headers_complete()
         self.app = app
+        if self.ending:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """End a request."""
         self._head_bytes = 0
         super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """End the connection, but not before whoever has just connected is answered: his request is on its way."""
+        self.ending = True
+        cycle: RequestResponseCycle | None = self.cycle  # as in `idle`
+        if cycle is None and not self.transport.is_closing():
+            self.loop.call_later(_GRACE_SECONDS, self._end_idle)
+        else:
+            super().shutdown()
+
+    def _end_idle(self) -> None:
+        if self.idle:
+            self.transport.close()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -24,6 +24,8 @@ _REMOTE = frozenset((
     "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "panfs", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs",
 ))
 # fmt: on
+# Trees of the kernel; secrets that systemd hands to services.
+_HIDDEN = ("/proc/", "/sys/", "/run/credentials")
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
@@ -49,7 +51,7 @@ class Mount:
     @property
     def holds_data(self) -> bool:
         """Whether its space is worth knowing."""
-        if self.type in _PSEUDO or self.type in _IMAGES or self.path.startswith(("/proc/", "/sys/")):
+        if self.type in _PSEUDO or self.type in _IMAGES or self.path.startswith(_HIDDEN):
             return False
         if self.type == "overlay":
             return self.path == "/"  # a container's; elsewhere it repeats the file system below

@@ -1,4 +1,6 @@
-"""Network interfaces and sockets: /proc/net/dev, /sys/class/net/NAME, /proc/net/sockstat and sockstat6.
+"""Network interfaces and sockets: /proc/1/net/dev, sockstat and sockstat6, and /sys/class/net/NAME.
+
+Process 1 and not the daemon itself: as a confined service it has a network namespace of its own, with nothing in it.
 
 https://docs.kernel.org/networking/statistics.html
 """
@@ -7,6 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from resourced.collectors.base import KeptFile, Roots, read_int
 from resourced.collectors.rarely import Rarely
@@ -161,7 +164,7 @@ class _Interface:
 
 
 class NetworkCollector:
-    """Reads the interfaces and sockets of the daemon's network namespace.
+    """Reads the interfaces and sockets of the machine, which are those of process 1; our own if it hides them.
 
     Args:
         roots: Where /proc and /sys are.
@@ -175,9 +178,10 @@ class NetworkCollector:
         self._roots = roots
         self._ignored = tuple(ignored)
         self._page_size_bytes = page_size_bytes or os.sysconf("SC_PAGE_SIZE")
-        self._dev = KeptFile(roots.proc / "net/dev")
-        self._sockstat = KeptFile(roots.proc / "net/sockstat")
-        self._sockstat6 = KeptFile(roots.proc / "net/sockstat6")
+        net = roots.proc / ("1/net" if _can_read(roots.proc / "1/net/dev") else "net")
+        self._dev = KeptFile(net / "dev")
+        self._sockstat = KeptFile(net / "sockstat")
+        self._sockstat6 = KeptFile(net / "sockstat6")
         self._sources = str(self._dev.path), str(self._sockstat.path), str(self._sockstat6.path)
         self._known: dict[str, _Interface | None] = {}
 
@@ -228,6 +232,15 @@ class NetworkCollector:
         for known in self._known.values():
             if known is not None:
                 known.close()
+
+
+def _can_read(path: Path) -> bool:
+    """Tell by trying: access(2) asks without capabilities, and they are what lets the service see process 1."""
+    try:
+        with path.open("rb"):
+            return True
+    except OSError:
+        return False
 
 
 def _both(four: dict[str, int], six: dict[str, int]) -> int | None:

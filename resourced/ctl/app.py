@@ -19,6 +19,7 @@ VERBS = {
     "approve": "decisions:approve",
     "veto": "decisions:veto",
     "policy": "policy:policy",
+    "doctor": "doctor:doctor",
     "watch": "daemon:watch",
     "catalog": "status:catalog",
     "log-level": "daemon:log_level",

@@ -7,6 +7,7 @@ import pytest
 
 from resourced.api import ApiSettings, Limits, ListenSettings, make_sockets
 from resourced.api.listen import activated_sockets
+from resourced.api.protocol import LimitedProtocol
 from resourced.errors import ConfigError
 from tests.api.serving import served
 
@@ -111,3 +112,21 @@ async def test_idle_connections_make_room(tmp_path: Path) -> None:
             assert (await client.get("/version")).status_code == 200
         for _, writer in idle:
             writer.transport.abort()
+
+
+async def test_who_has_just_connected_is_answered_before_the_end(tmp_path: Path) -> None:
+    async with asyncio.timeout(20), served(tmp_path) as it:
+        reader, writer = await asyncio.open_unix_connection(it.path)
+        silent, silent_writer = await asyncio.open_unix_connection(it.path)
+        state = it.server._servers[0][0].server_state
+        while len(state.connections) < 2:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+        it.server.stop()
+        while not all(isinstance(each, LimitedProtocol) and each.ending for each in state.connections):  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        assert await silent.read() == b""
+        for each in (writer, silent_writer):
+            each.close()

@@ -100,3 +100,12 @@ def test_this_machine_agrees_with_ip() -> None:
         low, high = before.interfaces[name].traffic, after.interfaces[name].traffic
         assert low.receive_bytes <= stats["rx"]["bytes"] <= high.receive_bytes
         assert low.transmit_packets <= stats["tx"]["packets"] <= high.transmit_packets
+
+
+def test_the_machines_interfaces_are_read_and_not_those_of_a_confined_service(tmp_path: Path) -> None:
+    files = {"proc/1/net/dev": f"{HEAD}eth0:{COUNTERS}", "proc/net/dev": f"{HEAD}lo:{COUNTERS}"}
+    collector = NetworkCollector(make_roots(tmp_path, files))
+    found = collector.collect()
+    collector.close()
+
+    assert list(found.interfaces) == ["eth0"]

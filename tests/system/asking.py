@@ -1,0 +1,35 @@
+"""Questions to the daemon in the machine."""
+
+from typing import Any
+
+from tests.system.machine import Machine
+
+SOCKET = "/run/resourced/resourced.sock"
+
+
+def get(machine: Machine, path: str) -> Any:
+    """Return the JSON of an answer over the Unix socket."""
+    return machine.json(f"curl -sS --fail-with-body --unix-socket {SOCKET} 'http://localhost{path}'")
+
+
+def status_as(machine: Machine, user: str, path: str, *, post: bool = False) -> str:
+    """Return the status that a user gets over the Unix socket; `refused` if he may not even connect."""
+    what = "-X POST" if post else ""
+    ask = f"curl -s -o /dev/null -w %{{http_code}} {what} --unix-socket {SOCKET} http://localhost{path}"
+    code, text = machine.attempt(f"runuser -u {user} -- {ask}")
+    return "refused" if code == 7 else text
+
+
+def pid(machine: Machine) -> int:
+    """Return the daemon's pid."""
+    return int(machine.run("systemctl show -P MainPID resourced"))
+
+
+def await_restart(machine: Machine, before: int) -> int:
+    """Wait until another process is the daemon and ready; return its pid."""
+    machine.until(
+        f'now=$(systemctl show -P MainPID resourced); test "$now" != {before} && test "$now" != 0'
+        " && systemctl is-active --quiet resourced",
+        seconds=240,
+    )
+    return pid(machine)

@@ -76,7 +76,7 @@ def send(daemon: Daemon, data: bytes, *, unix: bool) -> bytes:
 
 @pytest.mark.parametrize("unix", [True, False], ids=["unix", "tcp"])
 def test_broken_requests_break_nothing(tmp_path: Path, *, unix: bool) -> None:
-    with running(tmp_path, text=configuration(tmp_path, "[log]\nrepeat_limit = 5\n")) as daemon:
+    with running(tmp_path, text=configuration(tmp_path, "[collectors.processes]\ndescriptors = 0\n")) as daemon:
         before = daemon.get("/healthz")
 
         @settings(

@@ -158,8 +158,8 @@ def main() -> None:
         f"\n\n{len(series)} series at one second, {chosen.days} days: {on_disk / _MIB:.0f} MiB on disk. Each question"
         f" {chosen.rounds} times in a row over one connection, each time for other series; the processor's time is the"
         f" whole daemon's, imports at the first question and sampling included. Lateness of samples, median and"
-        f" greatest: {_spread(idle)} without questions, {_spread(busy)} with; at most 20 ms more wanted. Resident memory"
-        f" of the daemon: {told(memory)}; at most 60 MB wanted."
+        f" greatest: {_spread(idle)} without questions, {_spread(busy)} with; at most 20 ms more wanted. Resident"
+        f" memory of the daemon: {told(memory)}; at most 60 MB wanted."
     )
     command = f"python -m tests.bench.bench_history_queries --days {chosen.days} --rounds {chosen.rounds}"
     keep("History: questions", command + (f" {FOLDER} FOLDER" if chosen.recordings else ""), body)

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -44,6 +45,10 @@ from resourced.service import DaemonService
 from resourced.sources import sources_of, switched_off
 
 _STATUS_SECONDS = 10.0
+_SWITCH_SECONDS = 0.0005
+"""Longest that a thread computing an answer keeps the interpreter from the one that samples. That one lets go of it at
+each of its hundreds of small reads, and may wait Python's usual 5 ms after any. Beside a busy thread 200 reads took up
+to 17 ms with the usual, 4 ms with this."""
 _JUDGED = "policy"
 
 
@@ -57,6 +62,7 @@ def run(load: Callable[[], Loaded]) -> int:
         ConfigError: The configuration, or a socket that it names, can't be used.
     """
     bound_heap()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     loaded = load()
     journal.configure(log_settings(loaded.config))
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

@@ -109,16 +109,17 @@ def ask(connection: http.client.HTTPConnection, path: str) -> tuple[float, int]:
 
 
 def measure(
-    port: int, question: Question, series: Sequence[Series], end: float, rounds: int
-) -> tuple[list[float], int]:
-    """Return milliseconds of each round, and the values of the last answer."""
+    daemon: Running, question: Question, series: Sequence[Series], end: float, rounds: int
+) -> tuple[list[float], float, int]:
+    """Return milliseconds of each round, the processor's of all, sampling included, and values of the last answer."""
+    port = int(urlsplit(str(daemon.peer.url)).port or 0)
+    used = daemon.cpu_seconds()
     dice, found, values = random.Random(4), [], 0
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         for _ in range(rounds):
             took, values = ask(connection, question.path(dice.sample(series, question.series), end))
             found.append(took)
-            time.sleep(0.05)
-    return found, values
+    return found, 1000 * (daemon.cpu_seconds() - used) / rounds, values
 
 
 def told(memory: Sequence[tuple[str, int]]) -> str:
@@ -135,7 +136,7 @@ def main() -> None:
     chosen = parser.parse_args()
     sources = [each for each in corpora(chosen.recordings) if not chosen.recordings or len(each.series) > 20]
     series, now = layout(300), time.time()
-    rows, memory = [], []
+    memory = []
     with scratch() as directory, contextlib.ExitStack() as stack:
         fill(directory / "state", chosen.days, now, Endless(sources, len(series)), series)
         on_disk = (directory / "state" / "history.db").stat().st_size
@@ -148,16 +149,15 @@ def main() -> None:
         with lags.watching() as idle:
             time.sleep(chosen.rounds)
         with lags.watching() as busy:
-            for question in QUESTIONS:
-                took, values = measure(port, question, series, end, chosen.rounds)
-                rows.append(_row(question, took, values))
+            rows = [_row(each, *measure(running, each, series, end, chosen.rounds)) for each in QUESTIONS]
         memory.append(("after the questions", running.memory_bytes()))
         time.sleep(_WARM_UP)
         memory.append((f"{_WARM_UP:.0f} s later", running.memory_bytes()))
-    body = table(("question", "values", "median", "90th percentile", "longest", "wanted"), rows)
+    body = table(("question", "values", "median", "90th percentile", "longest", "processor, each", "wanted"), rows)
     body += (
         f"\n\n{len(series)} series at one second, {chosen.days} days: {on_disk / _MIB:.0f} MiB on disk. Each question"
-        f" {chosen.rounds} times over one connection, each time for other series. Lateness of samples, median and"
+        f" {chosen.rounds} times in a row over one connection, each time for other series; the processor's time is the"
+        f" whole daemon's, imports at the first question and sampling included. Lateness of samples, median and"
         f" greatest: {_spread(idle)} without questions, {_spread(busy)} with; at most 20 ms more wanted. Resident"
         f" memory of the daemon: {told(memory)}; at most 60 MB wanted."
     )
@@ -165,9 +165,9 @@ def main() -> None:
     keep("History: questions", command + (f" {FOLDER} FOLDER" if chosen.recordings else ""), body)
 
 
-def _row(question: Question, took: list[float], values: int) -> tuple[str, ...]:
+def _row(question: Question, took: list[float], used: float, values: int) -> tuple[str, ...]:
     tail = statistics.quantiles(took, n=10)[-1] if len(took) > 1 else took[0]
-    times = [f"{each:.1f} ms" for each in (statistics.median(took), tail, max(took))]
+    times = [f"{each:.1f} ms" for each in (statistics.median(took), tail, max(took), used)]
     wanted = "" if question.milliseconds is None else f"{question.milliseconds:.0f} ms"
     return question.name, f"{values:,}", *times, wanted
 

@@ -10,6 +10,15 @@ from resourced.snapshot.cgroups import Cgroup
 from resourced.snapshot.gpus import Gpu, GpuProcess
 from resourced.snapshot.processes import Process
 
+DECISIVE: tuple[str, ...] = (
+    "system.memory.limit",
+    "resourced.swap.limit",
+    "system.cpu.logical.count",
+    "hw.gpu.memory.limit",
+    "hw.gpu.utilization",
+)
+"""Metrics of the machine that choosing among candidates reads from the snapshot, beside what rules compare."""
+
 
 @dataclass(slots=True)
 class Thing:

@@ -117,20 +117,18 @@ def single(count: int, series: int) -> float:
 
 def from_a_store(directory: Path, compiled: tuple[Rule, ...], seconds_recorded: int = 7200) -> tuple[float, float]:
     """Return ticks a second of reading a store of 200 series, and of a rehearsal over it."""
-    layout, row = layout_of(SERIES)
+    layout, row = layout_of(SERIES)  # a healthy machine whose values never stand still
     with History(directory, clock=SystemClock(), report=lambda *_: None) as history:
         for at in range(seconds_recorded):
             moment = Snapshot(at + 1, 1_700_000_000.0 + at, 100.0 + at, 1.0, "boot")
-            history.append(moment, (layout, [None if value is None else value + at % 7 for value in row]))
+            history.append(moment, (layout, [None if value is None else value * (1 - at % 7 * 1e-4) for value in row]))
         history.flush()
         history.maintain()
+    policy = Policy("made", compiled, 30.0)
     with Recording(directory / "history.db") as store:
-        start = time.perf_counter()
-        count = sum(1 for _ in past(store, 0.0, 4e9, Policy("made", compiled, 30.0)))
-        read = time.perf_counter() - start
-        start = time.perf_counter()
-        rehearse(store, Policy("made", compiled, 30.0), 0.0, 4e9, None)
-        return count / read, count / (time.perf_counter() - start)
+        read = seconds(lambda: sum(1 for _ in past(store, 0.0, 4e9, policy)))
+        rehearsed = seconds(lambda: rehearse(store, policy, 0.0, 4e9, None))
+    return seconds_recorded / read, seconds_recorded / rehearsed
 
 
 _ABOUT_WARNINGS = (
@@ -165,8 +163,8 @@ def costs() -> list[tuple[str, ...]]:
     return [
         ("replay, 20 rules over host metrics", f"{1e6 / per_tick(ticks, plain):,.0f} ticks/s", "at least 20,000"),
         ("the same, a quarter of them over windows", f"{1e6 / per_tick(ticks, windowed):,.0f} ticks/s", ""),
-        ("reading ticks of 200 series from a store", f"{read:,.0f} ticks/s", ""),
-        ("rehearsal from that store, 20 rules", f"{rehearsed:,.0f} ticks/s", ""),
+        ("reading their ticks from a store of 200 series", f"{read:,.0f} ticks/s", ""),
+        ("rehearsal from that store, 20 rules over host metrics", f"{rehearsed:,.0f} ticks/s", "at least 20,000"),
         ("one evaluation of 20 rules over 200 series, with its verdict", f"{single(20, 200):,.0f} us", "at most 1,000"),
         ("ranking 1,000 processes by four strategies", f"{ranking(1000):.1f} ms", "at most 10"),
     ]

@@ -175,13 +175,16 @@ def _preference(thing: Thing, tick: Tick) -> Preference | None:
 
 
 def _configured(thing: Thing, rule: Rule) -> str | None:
-    if _selected(rule.shield.protect, thing):
+    if rule.shield.protect != _NOBODY and _selected(rule.shield.protect, thing):
         return "the configuration protects it"
     if rule.spare is not None and _selected(rule.spare, thing):
         return f"rule {rule.name} excepts it"
     if rule.only is not None and not _selected(rule.only, thing):
         return f"rule {rule.name} is about others only"
     return None
+
+
+_NOBODY = Selector()
 
 
 def _selected(selector: Selector, thing: Thing) -> bool:

@@ -9,12 +9,13 @@ from pathlib import Path
 from resourced.clock import SystemClock
 from resourced.decision import Mode
 from resourced.history import History, Recording
-from resourced.policy import JudgeState, Rule, Tick, judge, replay
+from resourced.past import past
+from resourced.policy import JudgeState, Rule, Tick, judge, replay, required_metrics
 from resourced.policy.candidates import Population
 from resourced.policy.observation import layout_of
 from resourced.policy.profiles import PROFILES
 from resourced.policy.ranking import rank
-from resourced.rehearsal import Policy, past, rehearse
+from resourced.rehearsal import Policy, rehearse
 from resourced.snapshot import Snapshot
 from tests.bench.report import keep, table
 from tests.policy.fakes import GIB, MIB, process, rules, snapshot, tick
@@ -132,8 +133,9 @@ def from_a_store(directory: Path, compiled: tuple[Rule, ...], seconds_recorded: 
         history.flush()
         history.maintain()
     policy = Policy("made", compiled, 30.0)
+    metrics = {each.name for each in required_metrics(compiled)}
     with Recording(directory / "history.db") as store:
-        read = seconds(lambda: sum(1 for _ in past(store, 0.0, 4e9, policy)))
+        read = seconds(lambda: sum(1 for _ in past(store, 0.0, 4e9, metrics)))
         rehearsed = seconds(lambda: rehearse(store, policy, 0.0, 4e9, None))
     return seconds_recorded / read, seconds_recorded / rehearsed
 

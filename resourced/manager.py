@@ -295,11 +295,12 @@ class ResourceManager:
                 self._wake.wait(until - now)
 
     def _judge(self, snapshot: Snapshot, row: Sequence[float | None]) -> Judgement | None:
-        if snapshot.monotonic_seconds >= self._preferences_due and snapshot.cgroups is not None:
-            preferences = read_preferences(self._roots, snapshot.cgroups.nodes)
+        if snapshot.monotonic_seconds >= self._preferences_due:
+            before = self._preferences
+            if snapshot.cgroups is not None:
+                self._preferences = read_preferences(self._roots, snapshot.cgroups.nodes)
             self._preferences_due = snapshot.monotonic_seconds + _PREFERENCES_SECONDS
-            changed, self._preferences = preferences != self._preferences, preferences
-            self._note_surroundings(snapshot, changed=changed)
+            self._note_surroundings(snapshot, changed=self._preferences != before)
         self._take_note()
         tick = Tick.of(snapshot, (self._extractor.layout, row), preferences=self._preferences, myself=self._myself)
         try:

@@ -16,9 +16,11 @@ from resourced.history.questions import Questions
 from resourced.history.store import FILE_NAME
 from resourced.parts import gap_seconds, rules_of
 from resourced.past import past
-from resourced.policy import Comparison, Replay, ReplayResult, Rule, compare
+from resourced.policy import Comparison, Replay, ReplayResult, Rule, compare, required_metrics
+from resourced.policy.candidates import DECISIVE
 from resourced.policy.lint import Finding, lint
 from resourced.policy.profiles import PROFILES
+from resourced.policy.replay import OOM_KILLS, STALLED
 from resourced.policy.suggest import Suggestion, suggest
 
 SYSTEM_STORE = Path("/var/lib/resourced") / FILE_NAME
@@ -138,7 +140,7 @@ def rehearse(questions: Questions, policy: Policy, since: float, until: float, a
     """
     course = Replay(policy.rules, gap_seconds=policy.gap_seconds)
     other = Replay(against.rules, gap_seconds=against.gap_seconds) if against else None
-    for tick in past(questions, since, until):
+    for tick in past(questions, since, until, _metrics(policy, against)):
         course.see(tick)
         if other is not None:
             other.see(tick)
@@ -148,6 +150,13 @@ def rehearse(questions: Questions, policy: Policy, since: float, until: float, a
     return Rehearsal(policy.name, result, name, before, compare(old, result.decisions))
 
 
+def _metrics(*policies: Policy | None) -> frozenset[str]:
+    """Return the metrics that rules, decisions and the search for kills and stalls read; others need not be read."""
+    rules = [rule for policy in policies if policy is not None for rule in policy.rules]
+    read = {metric.name for metric in required_metrics(rules)}
+    return frozenset(read | {OOM_KILLS.metric, STALLED.metric, *DECISIVE})
+
+
 def _decided(questions: Questions, since: float, until: float) -> Sequence[Decision]:
     found = questions.decisions(since, until, limit=_MOST_DECISIONS)
     return sorted((each for each in found if each.time < until), key=lambda each: (each.time, each.id))
@@ -155,4 +164,4 @@ def _decided(questions: Questions, since: float, until: float) -> Sequence[Decis
 
 def suggestions(questions: Questions, policy: Policy, since: float, until: float) -> list[Suggestion]:
     """Return thresholds that some time speaks for, one for each comparison of which enough is known."""
-    return suggest(past(questions, since, until), policy.rules)
+    return suggest(past(questions, since, until, _metrics(policy)), policy.rules)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from resourced.collectors.base import Roots
 from resourced.history import History, RecordedTick, Recording
 from resourced.history.records import to_decision, to_text
 from resourced.manager import ResourceManager
@@ -15,7 +16,7 @@ from resourced.policy import JudgeState, Myself, Preference, Tick
 from resourced.rehearsal import Policy, opened, rehearse, suggestions
 from resourced.snapshot import Snapshot
 from resourced.snapshot.gpus import GpuProcess, Gpus
-from resourced.surroundings import read_surroundings, surroundings_event
+from resourced.surroundings import read_myself, read_surroundings, surroundings_event
 from tests.history.fakes import FakeClock
 from tests.policy.fakes import GIB, gpu, rules
 from tests.scenarios.profiles import profile
@@ -152,6 +153,14 @@ def test_who_resourced_was_and_what_owners_asked_for_is_part_of_the_past(leak: P
     assert (tick.myself, tick.preferences) == (myself, wishes)
     targets = {each.target.name for each in found.result.decisions if each.target}
     assert "leaky.service" not in targets
+
+
+def test_a_machine_without_control_groups_records_who_resourced_is(tmp_path: Path) -> None:
+    with History(tmp_path, clock=FakeClock(), report=lambda *_: None) as history:
+        plain = (replace(machine(tick), cgroups=None) for tick in ticks("quiet"))
+        manager = ResourceManager(Tape(plain), profile("default"), history=history)
+        manager.tick()
+        assert next(past(history, *FOREVER)).myself == read_myself(Roots())
 
 
 def test_a_store_is_read_while_a_daemon_writes_it(tmp_path: Path) -> None:

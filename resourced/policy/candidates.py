@@ -10,6 +10,15 @@ from resourced.snapshot.cgroups import Cgroup
 from resourced.snapshot.gpus import Gpu, GpuProcess
 from resourced.snapshot.processes import Process
 
+DECISIVE: tuple[str, ...] = (
+    "system.memory.limit",
+    "resourced.swap.limit",
+    "system.cpu.logical.count",
+    "hw.gpu.memory.limit",
+    "hw.gpu.utilization",
+)
+"""Metrics of the machine that choosing among candidates reads from the snapshot, beside what rules compare."""
+
 
 @dataclass(slots=True)
 class Thing:
@@ -84,16 +93,19 @@ class Population:
 
     def usage(self, process: Process) -> float | None:
         """Return what a process holds of the resource."""
-        if self.resource == "io":
-            return _sum((process.io_read_bytes_per_second, process.io_write_bytes_per_second))
-        found: dict[str, float | None] = {
-            "memory": process.memory_bytes,
-            "swap": process.swap_bytes,
-            "gpu_memory": self._gpu_memory.get(process.pid, 0.0),
-            "cpu": process.cpu_utilization,
-            "pids": process.threads,
-        }
-        return found[self.resource]
+        match self.resource:
+            case "memory":
+                return process.memory_bytes
+            case "swap":
+                return process.swap_bytes
+            case "gpu_memory":
+                return self._gpu_memory.get(process.pid, 0.0)
+            case "cpu":
+                return process.cpu_utilization
+            case "io":
+                return _sum((process.io_read_bytes_per_second, process.io_write_bytes_per_second))
+            case _:
+                return process.threads
 
     def usage_of_cgroup(self, node: Cgroup, members: Iterable[Process]) -> float | None:
         """Return what a cgroup holds that would be free without it: never page cache, which is free already."""

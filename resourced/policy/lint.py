@@ -7,7 +7,7 @@ from resourced.config_rules import RuleConfig
 from resourced.decision import Level, Mode, Scope, Step
 from resourced.errors import ConfigError
 from resourced.policy.compile import compile_rules
-from resourced.policy.expression import FUNCTIONS, Call, Expression, bounds
+from resourced.policy.expression import FUNCTIONS, Call, Expression, bounds, readings
 from resourced.policy.rule import Join, Leaf, Rule, Tree, Truth, evaluate
 
 
@@ -55,6 +55,8 @@ def _oddities(rule: Rule) -> list[str]:
         found.append("it always fires: every possible value makes its condition true")
     if _contradicts(rule.tree, rule.leaves):
         found.append("it can never fire: it asks for one metric to be above and below at once")
+    if rule.prunes and (lonely := _lonely(rule)):
+        found.append(lonely)
     steps = [rung.step for rung in rule.rungs]
     if rule.prunes and steps == [Step.NOTIFY]:
         found.append(f"its level is {rule.level}, and it only notifies: it frees nothing by itself")
@@ -65,6 +67,16 @@ def _oddities(rule: Rule) -> list[str]:
     if rule.level is Level.HARD and rule.mode is Mode.ENFORCE and not any(leaf.period_seconds for leaf in rule.leaves):
         found.append("it kills after a single sample; give some condition a period with `for`")
     return found
+
+
+def _lonely(rule: Rule) -> str | None:
+    """One kind of signal deceives: https://github.com/systemd/systemd/issues/19142, hakavlad/nohang#25."""
+    names = [reading.metric.name for leaf in rule.leaves for reading in readings(leaf.expression)]
+    if all("pressure" in name for name in names):
+        return "it prunes on pressure alone, which stays high after its cause has gone, and rises with memory free"
+    if all("swap" in name or "paging" in name for name in names):
+        return "it prunes on swap alone: idle pages fill it for weeks while memory is free"
+    return None
 
 
 def _of_leaf(leaf: Leaf) -> list[str]:

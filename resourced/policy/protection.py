@@ -139,12 +139,20 @@ def _essential_process(process: Process) -> str | None:
         return "it is the first process" if process.pid == 1 else "it is a kernel thread"
     if _essential_name(process.name):
         return f"{process.name} is essential"
-    leaf = (process.cgroup or "").rpartition("/")[2]
-    if leaf.endswith((".mount", ".swap")):
+    leaf = _special_leaf(process.cgroup) if process.cgroup else None
+    if leaf is None:
+        return None
+    if not leaf.endswith(".scope"):
         return f"it serves {leaf}"
-    if process.pid == process.session and leaf.startswith("session-") and leaf.endswith(".scope"):
-        return "it leads someone's session"
-    return None
+    return "it leads someone's session" if process.pid == process.session else None
+
+
+@lru_cache(maxsize=1024)
+def _special_leaf(path: str) -> str | None:
+    """Return the name of a cgroup that serves a mount or holds a session; None for others."""
+    leaf = path.rpartition("/")[2]
+    session = leaf.startswith("session-") and leaf.endswith(".scope")
+    return leaf if session or leaf.endswith((".mount", ".swap")) else None
 
 
 def _kernel(thing: Thing, tick: Tick) -> str | None:
@@ -167,13 +175,16 @@ def _preference(thing: Thing, tick: Tick) -> Preference | None:
 
 
 def _configured(thing: Thing, rule: Rule) -> str | None:
-    if _selected(rule.shield.protect, thing):
+    if rule.shield.protect != _NOBODY and _selected(rule.shield.protect, thing):
         return "the configuration protects it"
     if rule.spare is not None and _selected(rule.spare, thing):
         return f"rule {rule.name} excepts it"
     if rule.only is not None and not _selected(rule.only, thing):
         return f"rule {rule.name} is about others only"
     return None
+
+
+_NOBODY = Selector()
 
 
 def _selected(selector: Selector, thing: Thing) -> bool:

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from resourced.config_rules import RuleConfig
 from resourced.decision import Decision, Mode
 from resourced.policy import JudgeState, Tick, judge
+from resourced.policy.lint import lint
 from tests.policy.fakes import GIB, MIB, cgroup, process, rules, run, snapshot, tick
 from tests.scenarios.profiles import profile
 
@@ -102,6 +104,20 @@ def test_a_score_adjustment_does_not_make_a_victim_of_5_megabytes() -> None:
     assert small.note == "passed over: too little would be gained"
 
 
+@pytest.mark.parametrize(
+    ("metric", "warned"),
+    [
+        ("pressure.memory.full.share", "pressure alone"),
+        ("mean(pressure.cpu.some.share, 30s)", "pressure alone"),
+        ("swap.utilization", "swap alone"),
+    ],
+)
+def test_a_rule_that_trusts_one_deceiving_signal_is_warned_of(metric: str, warned: str) -> None:
+    table = {"name": "r", "level": "soft", "metric": metric, "above": "60%", "for": "30s"}
+    assert any(warned in each.text for each in lint([RuleConfig.model_validate(table)]))
+    assert not lint([RuleConfig.model_validate(table | {"level": "warn"})])
+
+
 @pytest.mark.parametrize("available", [-1.0, float("nan"), None, 99.0 * GIB])
 def test_nonsense_prunes_nothing(available: float | None) -> None:
     assert not judged(machine(memory__available=available))
@@ -157,6 +173,30 @@ def test_one_victim_at_a_time_then_the_next() -> None:
 
 def test_one_that_can_not_be_killed_ends_no_pass() -> None:
     assert targets(lasting(crowd(8, 3, state="D"), 1)) == ["job1"]
+
+
+def test_units_that_are_empty_or_can_not_be_read_end_no_pass() -> None:
+    groups = [
+        cgroup("/a.slice/unread.service", inode=1),
+        cgroup("/a.slice/empty.service", inode=2, anonymous_bytes=0, memory_bytes=9 * GIB, populated=False),
+        cgroup("/a.slice/job.service", inode=3, anonymous_bytes=2 * GIB),
+    ]
+    decisions, _ = run(lasting(snapshot(total=TOTAL, cgroups=groups), 1), rules(RULE | {"scope": "unit"}))
+    target, notes = decisions[0].target, {each.name: each.note for each in decisions[0].candidates}
+    assert target is not None
+    assert target.name == "job.service"
+    assert notes["unread.service"] == "passed over: it can't be told what it holds"
+    assert notes["empty.service"] == "passed over: too little would be gained"
+
+
+def test_after_a_recovery_nobody_else_is_chosen_though_pressure_stays() -> None:
+    """The culprit died and memory is free again; refaults keep pressure high for a while."""
+    low = machine(memory__available=2.5 * GIB, pressure__memory__full__share=0.6, memory__reclaim_rate=5000.0)
+    freed = machine(memory__available=12.0 * GIB, pressure__memory__full__share=0.6, memory__reclaim_rate=5000.0)
+    decisions, last = run([tick(at, low if at < 40 else freed, SERVICES) for at in range(400)], profile("default"))
+    assert "memory-stall" in pruned(decisions)
+    assert not [each for each in decisions if each.sequence > 40]
+    assert not last.verdict
 
 
 def test_one_that_was_chosen_and_is_still_there_is_passed_over_for_a_while() -> None:

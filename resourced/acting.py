@@ -195,6 +195,12 @@ class Acting:
             self.guard.stop()
         return self.executor.stop(timeout_seconds)
 
+    def settle(self, settings: Settings, guard: GuardSettings | None) -> None:
+        """Go on by other settings; a guard that is to begin or to end waits for the next start."""
+        self.executor.settle(settings)
+        if self.guard is not None and guard is not None:
+            self.guard.settings = guard
+
     async def approve(self, decision_id: str, who: str) -> None:
         """Let a decision that waits be carried out.
 

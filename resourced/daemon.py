@@ -180,7 +180,8 @@ class Daemon:
                 await asyncio.to_thread(self._monitor.reconfigure, sources_of(config), switched_off(config))
             if any(key.startswith(("rule.", "policy.", "actions.")) for key in keys):
                 await asyncio.to_thread(self._manager.set_rules, rules)
-                self._acting.executor.settle(action_settings(config))
+                self._acting.settle(action_settings(config), guard_settings(config))
+                self._lock_memory()
             self._front.set_access(access)
             if "log.level" in keys:
                 journal.set_level(config.log.level)
@@ -197,11 +198,7 @@ class Daemon:
 
     def _ready(self) -> None:
         settle()
-        config = self._loaded.config
-        if config.daemon.memory_lock and config.guard.enabled and config.policy.mode is Mode.ENFORCE:
-            refused = lock_memory()
-            if refused:
-                self._report("guard_unavailable", {"reason": f"its memory can be swapped out: {refused}"})
+        self._lock_memory()
         seconds = round(time.monotonic() - self._began, 3)
         self._report("daemon_ready", {"seconds": seconds, "listeners": ", ".join(self._front.listeners)})
         self._notifier.ready(self._keeper.summary())
@@ -230,6 +227,14 @@ class Daemon:
     def _end(self, reason: str) -> None:
         self._reason = reason
         self._ending.set()
+
+    def _lock_memory(self) -> None:
+        """Keep out of swap what must act when all else waits for it."""
+        config = self._loaded.config
+        if config.daemon.memory_lock and config.guard.enabled and config.policy.mode is Mode.ENFORCE:
+            refused = lock_memory()
+            if refused:
+                self._report("guard_unavailable", {"reason": f"its memory can be swapped out: {refused}"})
 
     def _log_level(self, level: str | None) -> None:
         if self._service is not None:

@@ -14,7 +14,7 @@ from resourced.snapshot import Snapshot
 from resourced.snapshot.cgroups import Cgroup, Cgroups
 from resourced.snapshot.processes import Process, Processes
 
-_ANONYMOUS = frozenset({b"anon"})
+_HELD = frozenset({b"anon", b"shmem"})
 _READ_SIZE = 16384
 _KERNEL_SECONDS = 60.0
 """What was a thread of the kernel is passed over for so long: its number is somebody else's some day."""
@@ -130,13 +130,19 @@ class Refresher:
             return node
         try:
             held = parse_number(current, "memory.current")
-            anonymous = parse_flat(stat, "memory.stat", _ANONYMOUS).get("anon")
+            kinds = parse_flat(stat, "memory.stat", _HELD)
         except ParseError:
             return node
         if held is None or held == node.memory_bytes:
             return node
         growth = (held - node.memory_bytes) / elapsed if elapsed > 0 else None
-        return replace(node, memory_bytes=held, anonymous_bytes=anonymous, memory_growth_bytes_per_second=growth)
+        return replace(
+            node,
+            memory_bytes=held,
+            anonymous_bytes=kinds.get("anon"),
+            shmem_bytes=kinds.get("shmem"),
+            memory_growth_bytes_per_second=growth,
+        )
 
 
 def _read(path: str) -> bytes | None:

@@ -3,13 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from resourced.collectors.base import Taken
 from resourced.config_rules import RuleConfig
-from resourced.decision import Decision, LoggedEvent, Phase
+from resourced.decision import Candidate, Decision, LoggedEvent, Phase, Scope
 from resourced.manager import ResourceManager, State
 from resourced.monitor import ResourceMonitor
 from resourced.policy import Rule, compile_rules
@@ -275,3 +276,45 @@ def test_the_default_policy_judges_this_machine_and_only_observes() -> None:
         assert verdict.reasons == ()
     finally:
         manager.monitor.close(10.0)
+
+
+def test_who_follows_sees_the_state_that_a_decision_came_from(
+    manager: ResourceManager, load: Load, clock: ManualClock
+) -> None:
+    seen: list[Phase] = []
+
+    def look(item: Any) -> None:
+        state = manager.state
+        assert isinstance(item, Decision)
+        assert state is not None
+        assert state.judgement is not None
+        seen.extend(each.phase for each in state.judgement.state.instances)
+
+    manager.follow(look)
+    load.value = 0.95
+    go_on(manager, clock, 5)
+
+    assert seen == [Phase.FIRING]
+
+
+def test_a_decision_of_the_guard_counts_from_the_next_tick_on(
+    manager: ResourceManager, load: Load, clock: ManualClock, kept: Kept
+) -> None:
+    load.value = 0.95
+    go_on(manager, clock, 5)
+    [decision] = kept.decisions
+    load.value = 0.1
+    go_on(manager, clock, 60)
+    assert manager.state is not None
+    later = replace(
+        decision, id="f" * 20, monotonic_seconds=clock.now, target=Candidate(Scope.PROCESS, "7:1", "hog", usage=1.0)
+    )
+
+    load.value = 0.95
+    manager.adopt(later)
+    judgement = go_on(manager, clock, 1).judgement
+
+    assert judgement is not None
+    assert [each.phase for each in judgement.state.instances] == [Phase.FIRING]
+    assert [each.key for each in judgement.state.pruned] == ["7:1"]
+    assert [each.id for _, each in judgement.state.decisions] == ["f" * 20]

@@ -42,7 +42,7 @@ def test_a_number_that_is_anothers_by_now_is_a_new_process() -> None:
 def test_a_cgroup_is_read_anew_and_one_that_has_gone_stays_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "a.service").mkdir()
     (tmp_path / "a.service/memory.current").write_text(f"{300 * MIB}\n")
-    (tmp_path / "a.service/memory.stat").write_text(f"anon {200 * MIB}\nfile 5\n")
+    (tmp_path / "a.service/memory.stat").write_text(f"anon {200 * MIB}\nfile 5\nshmem 4096\n")
     nodes = [
         cgroup("/a.service", memory_bytes=100 * MIB, anonymous_bytes=50 * MIB),
         cgroup("/gone.service", memory_bytes=7, anonymous_bytes=7),
@@ -53,7 +53,7 @@ def test_a_cgroup_is_read_anew_and_one_that_has_gone_stays_as_it_was(tmp_path: P
 
     assert after.cgroups is not None
     found = after.cgroups.nodes["/a.service"]
-    assert (found.memory_bytes, found.anonymous_bytes) == (300 * MIB, 200 * MIB)
+    assert (found.memory_bytes, found.anonymous_bytes, found.shmem_bytes) == (300 * MIB, 200 * MIB, 4096)
     assert found.memory_growth_bytes_per_second == 50 * MIB
     assert after.cgroups.nodes["/gone.service"] is nodes[1]
     assert after.cgroups.nodes["/without.slice"] is nodes[2]

@@ -108,13 +108,18 @@ class Population:
                 return process.threads
 
     def usage_of_cgroup(self, node: Cgroup, members: Iterable[Process]) -> float | None:
-        """Return what a cgroup holds that would be free without it: never page cache, which is free already."""
+        """Return what a cgroup holds that would be free without it: never page cache, which is free already.
+
+        Shared memory counts: a program that fills it by mapping it (which is freed with its last user) would else look
+        small, and somebody else would have to give way. Files in a tmpfs stay, but whoever fills them ends.
+        """
         if self.resource == "io":
             return _sum((node.io_read_bytes_per_second, node.io_write_bytes_per_second))
         if self.resource == "gpu_memory":
             return _sum(self._gpu_memory.get(process.pid, 0.0) for process in members)
         if self.resource == "memory":
-            return node.memory_bytes if node.anonymous_bytes is None else node.anonymous_bytes
+            held = node.anonymous_bytes
+            return node.memory_bytes if held is None else held + (node.shmem_bytes or 0)
         found: dict[str, float | None] = {
             "swap": node.swap_bytes,
             "cpu": node.cpu_utilization,

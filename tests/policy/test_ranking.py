@@ -284,3 +284,19 @@ def test_what_is_not_known_is_not_zero() -> None:
     (found,) = ranked(snapshot(cgroups=[cgroup("/a/b.service")]))
     assert found.usage is None
     assert not eligible(found)
+
+
+def test_a_unit_that_fills_shared_memory_is_not_small() -> None:
+    machine = snapshot(
+        cgroups=[
+            cgroup("/system.slice/innocent.service", memory_bytes=600 * MIB, anonymous_bytes=500 * MIB, shmem_bytes=0),
+            cgroup("/system.slice/hog.service", memory_bytes=900 * MIB, anonymous_bytes=7 * MIB, shmem_bytes=800 * MIB),
+        ],
+        total=2 * GIB,
+    )
+    [rule] = rules({"name": "r", "level": "hard", "metric": "memory.available", "below": "5%", "min_gain": "2%"})
+
+    ranked = rank(Population(tick(0, {}, machine), "memory"), rule, {})
+
+    assert [each.name for each in ranked] == ["hog.service", "innocent.service"]
+    assert ranked[0].expected_gain == 807 * MIB

@@ -66,21 +66,21 @@ def pressure(roots: Roots) -> Iterator[Finding]:
         text = (roots.proc / "pressure/memory").read_text(encoding="ascii")
     except FileNotFoundError:
         yield Finding(
-            "pressure",
+            "psi",
             Level.FAULT,
             "This kernel has no pressure stall information.",
             "Boot a kernel with CONFIG_PSI=y.",
         )
     except OSError:
         yield Finding(
-            "pressure",
+            "psi",
             Level.FAULT,
             "Pressure stall information is off.",
             "Add psi=1 to the kernel's command line and boot.",
         )
     else:
         known = "some" in text and "full" in text
-        yield Finding("pressure", Level.OK if known else Level.WARNING, "The kernel tells how long work waits.")
+        yield Finding("psi", Level.OK if known else Level.WARNING, "The kernel tells how long work waits.")
 
 
 def cgroups(roots: Roots) -> Iterator[Finding]:
@@ -88,17 +88,17 @@ def cgroups(roots: Roots) -> Iterator[Finding]:
     text = read_text(roots.cgroup / "cgroup.controllers")
     if text is None:
         yield Finding(
-            "cgroups",
+            "cgroup version",
             Level.FAULT,
             f"{roots.cgroup} is not the one tree of cgroup version 2.",
             "Boot with systemd.unified_cgroup_hierarchy=1; units are neither measured nor throttled before.",
         )
         return
-    yield Finding("cgroups", Level.OK, f"Version 2, with {' '.join(text.split())}.")
+    yield Finding("cgroup version", Level.OK, f"Version 2, with {' '.join(text.split())}.")
     for path in ("", "system.slice", "user.slice"):
         passed = read_text(roots.cgroup / path / "cgroup.subtree_control")
-        if passed is None:
-            continue
+        if passed is None or not any(each.is_dir() for each in (roots.cgroup / path).iterdir()):
+            continue  # there is no such slice, or nothing in it
         missing = [each for each in _CONTROLLERS if each in text.split() and each not in passed.split()]
         name = path or "the root"
         if missing:

@@ -54,6 +54,8 @@ def test_controllers_that_do_not_reach_the_services_are_named(tmp_path: Path) ->
         "cgroup/cgroup.controllers": "cpuset cpu io memory pids\n",
         "cgroup/cgroup.subtree_control": "cpu io memory pids\n",
         "cgroup/system.slice/cgroup.subtree_control": "memory pids\n",
+        "cgroup/system.slice/a.service/cgroup.procs": "",
+        "cgroup/user.slice/cgroup.subtree_control": "",
     }
     found = list(checks.cgroups(roots(tmp_path, files)))
     assert [each.level for each in found] == [Level.OK, Level.OK, Level.WARNING]

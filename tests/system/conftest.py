@@ -64,7 +64,7 @@ def machine(booted_machine: Machine, package: Path) -> Machine:
 def _running(request: pytest.FixtureRequest) -> Iterator[None]:
     """Leave the daemon as the next test expects it, whatever the test before did."""
     yield
-    if "machine" in request.fixturenames and request.node.path.stem != "test_upgrade":
+    if "machine" in request.fixturenames and request.node.path.stem not in ("test_readonly", "test_upgrade"):
         machine: Machine = request.getfixturevalue("machine")
         if machine.attempt("systemctl is-active --quiet resourced")[0] != 0:
             machine.attempt("systemctl reset-failed resourced; systemctl start resourced")

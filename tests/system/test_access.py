@@ -39,3 +39,14 @@ def test_a_token_of_root_alone_reaches_the_daemon_as_a_credential(machine: Machi
     assert machine.run(f"{ask} -H 'Authorization: Bearer {TOKEN}'") in ("200", "202", "204")
     assert machine.run(f"{ask} -H 'Authorization: Bearer wrong-{TOKEN}'") == "401"
     machine.run("rm /etc/resourced/tokens")
+
+
+def test_doctor_finds_the_machine_in_order_and_tells_a_stranger_what_he_lacks(machine: Machine) -> None:
+    code, text = machine.attempt("resourcectl doctor --json")
+    told = json.loads(text)
+    found = {each["check"]: each["level"] for each in told["findings"]}
+    assert (code, told["healthy"]) == (0, True), text
+    assert (found["permissions"], found["psi"], found["cgroup version"], found["store"]) == ("ok",) * 4
+    code, text = machine.attempt("runuser -u bob -- resourcectl --socket /run/resourced/resourced.sock doctor")
+    assert code == 1
+    assert "adduser bob resourced" in text

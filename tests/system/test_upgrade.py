@@ -9,7 +9,8 @@ from tests.system.asking import get, pid
 from tests.system.machine import Machine
 from tests.system.test_restart import samples
 
-MINE = "\n# mine\n[sampling]\ninterval = '2s'\n"
+# The first one is that of [sampling].
+MINE = "sed -i '0,/^#interval = .*/s//interval = \"2s\"  # mine/' /etc/resourced/resourced.toml"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def newer(machine: Machine, package: Path, tmp_path_factory: pytest.TempPathFact
 @pytest.mark.usefixtures("newer")
 def test_an_upgrade_keeps_the_configuration_and_the_history(machine: Machine) -> None:
     kept, before = samples(machine), pid(machine)
-    machine.run("cat >>/etc/resourced/resourced.toml", stdin=MINE.encode())
+    machine.run(MINE)
     machine.run("dpkg --force-confdef --force-confold -i /root/newer.deb")
     assert pid(machine) != before
     assert "# mine" in machine.run("cat /etc/resourced/resourced.toml")

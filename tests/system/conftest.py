@@ -18,6 +18,7 @@ ORDER = (
     "test_access",
     "test_journal",
     "test_sandbox",
+    "test_ladder",
     "test_restart",
     "test_readonly",
     "test_upgrade",

@@ -1,0 +1,117 @@
+"""The ladder under the installed service: a unit that won't yield goes from rung to rung; what can be undone is."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.asking import await_restart, get, pid
+from tests.system.machine import Machine
+
+DROP_IN = "/etc/resourced/resourced.toml.d/50-ladder.toml"
+GROUP = "/sys/fs/cgroup/system.slice/hog.service"
+HOG = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); held = bytearray(200 << 20); time.sleep(3600)"
+)
+RULE = """
+[policy]
+profile = "none"
+mode = "{mode}"
+[actions]
+settle = "1s"
+[[rule]]
+name = "ladder"
+level = "soft"
+metric = "memory.available"
+below = "{below}"
+clear = "{clear}"
+for = "2s"
+clear_for = "2s"
+cooldown = "5s"
+scope = "unit"
+only = {{ units = ["hog.service"] }}
+steps = [{steps}]
+"""
+WHOLE = ", ".join(
+    f'{{ step = "{step}", grace = "{grace}s" }}'
+    for step, grace in (("notify", 1), ("reclaim", 2), ("throttle", 3), ("freeze", 3), ("terminate", 5), ("kill", 5))
+)
+MILD = '{ step = "throttle", grace = "2s" }, { step = "freeze", grace = "600s" }'
+
+
+@pytest.fixture
+def hog(machine: Machine) -> Iterator[int]:
+    """What the machine has left before a unit holds 200 MiB of it; the unit and the rule go at the end."""
+    left = get(machine, "/resources/memory?fresh=1")["memory"]["available_bytes"]
+    yield left
+    machine.run(f"systemctl kill -s KILL hog; systemctl reset-failed hog; rm -f {DROP_IN}", check=False)
+    machine.run("systemctl reload resourced")
+
+
+def rule(machine: Machine, left: int, steps: str, mode: str = "enforce") -> None:
+    """Put a rule into force that fires while the unit holds its memory."""
+    below, clear = left - (120 << 20), left - (60 << 20)
+    machine.run("mkdir -p /etc/resourced/resourced.toml.d")
+    machine.write(DROP_IN, RULE.format(mode=mode, below=below, clear=clear, steps=steps))
+    machine.run("systemctl reload resourced")
+
+
+def start(machine: Machine) -> None:
+    machine.run(f"systemd-run --unit hog -p TimeoutStopSec=5 python3 -c '{HOG}'")
+
+
+def events(machine: Machine, since: str) -> list[str]:
+    """Return the names of what was told of the ladder, in order."""
+    text = machine.run(f"journalctl -u resourced --since '{since}' -o json --output-fields=RESOURCED_EVENT")
+    return [str(name) for line in text.splitlines() if (name := json.loads(line).get("RESOURCED_EVENT"))]
+
+
+def now(machine: Machine) -> str:
+    return machine.run("date '+%F %T'")
+
+
+def test_a_unit_that_refuses_to_yield_is_taken_down_the_whole_ladder(machine: Machine, hog: int) -> None:
+    began = now(machine)
+    rule(machine, hog, WHOLE)
+    start(machine)
+    machine.until("! systemctl is-active --quiet hog", seconds=240)
+    machine.until(f"journalctl -u resourced --since '{began}' RESOURCED_EVENT=step_kill -q | grep -q .")
+    told = [name for name in events(machine, began) if name.startswith("step_")]
+    ladder = [name for name in told if name in {f"step_{step}" for step in ("throttle", "freeze", "terminate", "kill")}]
+    assert ladder == ["step_throttle", "step_freeze", "step_terminate", "step_kill"], told
+    [decision, *_] = [each for each in get(machine, "/decisions")["decisions"] if each["rule"] == "ladder"][::-1]
+    outcomes = get(machine, f"/decisions/{decision['id']}")["outcomes"]
+    killed = [each for each in outcomes if each["step"] == "kill"]
+    assert killed, outcomes
+    # Of the victim's own journal, why it died.
+    assert "hog.service" in machine.run("journalctl -u resourced RESOURCED_EVENT=step_kill -q -o cat")
+    assert get(machine, "/actions")["changes"] == []
+
+
+def test_what_was_done_is_undone_when_the_daemon_was_killed_on_the_way(machine: Machine, hog: int) -> None:
+    before = pid(machine)
+    rule(machine, hog, MILD)
+    start(machine)
+    machine.until(f"grep -q 'frozen 1' {GROUP}/cgroup.events", seconds=240)
+    assert machine.run(f"cat {GROUP}/memory.high") != "max"
+    # The next one only observes, so that what it undoes stays undone.
+    machine.run(f"sed -i 's/^mode.*/mode = \"observe\"/' {DROP_IN}; kill -KILL {before}")
+    await_restart(machine, before)
+    machine.until(f"grep -q 'frozen 0' {GROUP}/cgroup.events && grep -qx max {GROUP}/memory.high", seconds=120)
+    assert machine.run("systemctl is-active hog") == "active"
+
+
+def test_a_decision_waits_for_a_word_where_that_was_asked_for(machine: Machine, hog: int) -> None:
+    began = now(machine)
+    rule(machine, hog, MILD, mode="advise")
+    start(machine)
+    machine.until(
+        f"journalctl -u resourced --since '{began}' RESOURCED_EVENT=approval_needed -q | grep -q .", seconds=240
+    )
+    [course, *_] = get(machine, "/actions")["courses"]
+    assert course["status"] == "waiting"
+    assert machine.attempt(f"runuser -u alice -- resourcectl approve {course['decision']}")[0] == 4
+    machine.run(f"runuser -u carol -- resourcectl approve {course['decision']}")
+    machine.until(f"grep -q 'frozen 1' {GROUP}/cgroup.events", seconds=240)
+    machine.run(f"runuser -u carol -- resourcectl veto {course['decision']}")
+    machine.until(f"grep -q 'frozen 0' {GROUP}/cgroup.events && grep -qx max {GROUP}/memory.high", seconds=120)

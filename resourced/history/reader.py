@@ -216,7 +216,7 @@ class Readers:
 
     def __init__(self, path: Path, *, live: bool = False) -> None:
         self._path = path
-        self._mode = "rw" if live else "ro"
+        self._mode = "ro"
         self._lock = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._names: OrderedDict[int, Series] = OrderedDict()

@@ -34,13 +34,6 @@ WAL_BYTES = _CHECKPOINT_PAGES * (PAGE_BYTES + 24)
 """Size to which the write-ahead log grows, unless a reader holds it open."""
 
 _SYNC_EVERY = 3
-_EXCLUSIVE = "unix-excl"
-"""The way SQLite reaches the system's files: it keeps the index of the write-ahead log in memory of this process, whose
-connections all share it, instead of in a mapped file beside it. The file's pages change with every flush and the kernel
-writes them back each half minute: a third of all bytes written (125 against 80 MB a day, flushes alone, 300 series).
-Other processes find the store locked while the daemon runs; it is theirs when it has ended, and exports always are.
-"""
-
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -337,13 +330,13 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 
 def connected_uri(path: Path, mode: str) -> sqlite3.Connection:
-    """Return a connection of this process to its own store.
+    """Return a connection to a store.
 
     Args:
         path: The file.
-        mode: "rw" to share the store with the connection that writes; "ro" for a file that nobody writes.
+        mode: "rw" to write, "ro" only to read.
     """
-    uri = f"file:{quote(str(path))}?mode={mode}" + (f"&vfs={_EXCLUSIVE}" if mode == "rw" else "")
+    uri = f"file:{quote(str(path))}?mode={mode}"
     return sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None, check_same_thread=False)
 
 

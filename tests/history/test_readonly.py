@@ -1,4 +1,4 @@
-"""File systems that become read-only, and other programs at the store."""
+"""File systems that become read-only."""
 
 import errno
 import os
@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from resourced.history import store
-from resourced.history.store import FILE_NAME
 from tests.history.fakes import Kit, decision
 
 
@@ -96,22 +95,3 @@ def test_a_start_on_a_read_only_file_system_waits_for_it_to_be_writable(tmp_path
     if "AssertionError: mount" in done.stderr:
         pytest.skip("no file system may be mounted here")
     assert done.stdout == "good\n", done.stderr
-
-
-LOOK = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1], timeout=0).execute('SELECT * FROM meta').fetchall())"
-
-
-def test_other_programs_are_kept_out_while_the_daemon_runs_and_let_in_afterwards(tmp_path: Path) -> None:
-    kit = Kit(tmp_path)
-    command = [sys.executable, "-c", LOOK, str(tmp_path / FILE_NAME)]
-    for _ in range(3):
-        kit.fill(100)
-        assert kit.values()  # readers come and go, and the lock of the process stays
-        seen = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert "database is locked" in seen.stderr
-    kit.history.close()
-
-    seen = subprocess.run(command, capture_output=True, text=True, check=False)
-
-    assert "identity" in seen.stdout, seen.stderr
-    assert not list(tmp_path.glob("*-shm"))

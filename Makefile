@@ -20,7 +20,7 @@ run: $(VENV)/.run ## Run the daemon in the foreground as the present user; ARGS=
 
 test: $(VENV)/.test ## Run the tests and hold the coverage to the bound in pyproject.toml; ARGS="-k word" adds options
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n auto --maxprocesses 4 $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --skip-covered $(if $(ARGS),--fail-under=0)
 

@@ -4,6 +4,9 @@ import contextlib
 import io
 import json
 import os
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,9 @@ scope = "process"
 rank = ["newest", "over_share"]
 cooldown = "1s"
 min_gain = 0
+# The daemon is a real one, on the machine that runs the tests.
+steps = ["notify"]
+only = { processes = ["rehearsed"] }
 """
 
 
@@ -64,6 +70,19 @@ def leak(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(directory / "history.db")
 
 
+@pytest.fixture
+def sleepers(tmp_path: Path) -> Iterator[None]:
+    """Run some programs that the rule may choose."""
+    name = tmp_path / "rehearsed"
+    name.symlink_to(str(shutil.which("sleep")))
+    started = [subprocess.Popen([str(name), "600"]) for _ in range(12)]
+    yield
+    for each in started:
+        each.kill()
+        each.wait()
+
+
+@pytest.mark.usefixtures("sleepers")
 def test_a_real_daemon_decided_what_replay_decides(tmp_path: Path) -> None:
     with running(tmp_path, text=settings(tmp_path, RULES)) as daemon:
         seen = 0
@@ -80,6 +99,7 @@ def test_a_real_daemon_decided_what_replay_decides(tmp_path: Path) -> None:
     assert all(each["target"] for each in found["decisions"])
 
 
+@pytest.mark.usefixtures("sleepers")
 def test_a_daemon_that_runs_gives_its_past_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(tmp_path, text=settings(tmp_path, RULES)) as daemon:
         seen = 0

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from starlette.types import ASGIApp
 
 from resourced.api.access import Right
 from resourced.api.answers import Answer, to_json
-from resourced.api.endpoint import Call, Endpoint, json_answer
+from resourced.api.endpoint import Call, Endpoint, Handler, json_answer
 from resourced.api.openmetrics import sample_name
 from resourced.api.parameters import Parameter
 from resourced.api.problem import Problem
@@ -25,6 +26,7 @@ from resourced.api.views import (
 )
 from resourced.decision import Phase, Verdict
 from resourced.metrics import CATALOGUE
+from resourced.policy import Outlook
 from resourced.snapshot import SECTIONS, Health, Snapshot
 
 FRESH = Parameter("fresh", "boolean", "Take a new sample first; concurrent callers share one.", default=False)
@@ -133,10 +135,12 @@ async def _catalog(call: Call) -> ASGIApp:
     return Answer(to_json({"metrics": entries}), cache_control=b"max-age=3600")
 
 
-async def _outlook(call: Call) -> ASGIApp:
-    given = {name: value for name, value in call.values.items() if value is not None}
+async def _prune(call: Call) -> ASGIApp:
+    given = {name: call.values[name] for name in _WHO if call.values[name] is not None}
+    if not given:
+        return await _VERDICT(call)
     if len(given) != 1:
-        raise Problem(422, "give exactly one of pid, unit and workload", parameter="pid")
+        raise Problem(422, "give one of pid, unit and workload, not several", parameter=list(given)[1])
     found = call.service.outlook(**given)
     if found is None:
         [(name, value)] = given.items()
@@ -170,6 +174,25 @@ def envelope(section: str, **more: Any) -> Mapping[str, Any]:
     return {"sequence": int, "time": float, "monotonic_seconds": float, "collector": Health, section: kind, **more}
 
 
+_OUTLOOK = {
+    "type": "object",
+    "description": "How one process, unit or workload would fare.",
+    "required": [each.name for each in fields(Outlook)],
+    "additionalProperties": False,
+    "properties": {
+        "prune": {"type": "boolean", "description": "Whether it would be pruned now."},
+        "next": {"type": "boolean", "description": "Whether it would go first if some rule fired now."},
+        "seconds_left": {
+            "type": ["number", "null"],
+            "description": "Time until some rule that would take it first may fire; null if none is approached.",
+        },
+        "protected": {"type": ["string", "null"], "description": "Why it may not be pruned by any rule."},
+        "found": {"type": "boolean", "description": "Whether it exists."},
+        "rules": {"type": "array", "items": {"type": "object"}, "description": "Every rule that prunes."},
+    },
+}
+_VERDICT: Handler = _encoded("prune")
+_WHO = ("pid", "unit", "workload")
 _COMMON = (FRESH, WAIT, AFTER)
 _MOMENT = {
     "type": "object",
@@ -221,24 +244,22 @@ def endpoints() -> list[Endpoint]:
         ),
         Endpoint(
             "/prune",
-            _encoded("prune"),
-            "Should something be pruned, and why?",
+            _prune,
+            "Should something be pruned, and why? Or: how would this one fare?",
             Verdict,
-            parameters=_COMMON,
-            problems=(503,),
-            description="With `wait`, the answer comes as soon as a rule begins or ceases to fire.",
-        ),
-        Endpoint(
-            "/prune/preview",
-            _outlook,
-            "How one process, unit or workload would fare.",
-            {"type": "object"},
             parameters=(
-                Parameter("pid", "integer", "Process id.", minimum=1, maximum=2**31),
-                Parameter("unit", "string", "systemd unit."),
-                Parameter("workload", "string", "Name of a registered workload."),
+                *_COMMON,
+                Parameter("pid", "integer", "Process of which is asked how near it is.", minimum=1, maximum=2**31),
+                Parameter("unit", "string", "systemd unit of which this is asked."),
+                Parameter("workload", "string", "Registered workload of which this is asked."),
             ),
             problems=(404, 503),
+            description=(
+                "With `wait`, the answer comes as soon as a rule begins or ceases to fire. With one of `pid`, `unit`"
+                " and `workload`: how that one would fare if every rule fired now, with the margin to each threshold"
+                " and the time left at the present slope."
+            ),
+            also={"application/json": _OUTLOOK},
         ),
     ]
     return found + _own()

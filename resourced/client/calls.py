@@ -65,7 +65,7 @@ def should_prune(*, fresh: bool = False) -> Call[Verdict]:
 
 def prune(pid: int | None, unit: str | None, workload: str | None) -> Call[dict[str, Any]]:
     """Ask whether this one would have to give way."""
-    return Call("GET", "/prune/preview", _same, {"pid": pid, "unit": unit, "workload": workload})
+    return Call("GET", "/prune", _same, {"pid": pid, "unit": unit, "workload": workload})
 
 
 def history(

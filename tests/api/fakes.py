@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from types import NoneType, UnionType
 from typing import Any, BinaryIO, Union, get_args, get_origin, get_type_hints
 
@@ -22,6 +22,7 @@ from resourced.decision import (
     Verdict,
 )
 from resourced.errors import ActionRefused, QueryError
+from resourced.policy import Outlook
 from resourced.series import Series
 from resourced.snapshot import SECTIONS, Health, Snapshot
 from resourced.snapshot.cgroups import Cgroup, Cgroups
@@ -269,7 +270,7 @@ class FakeService:
     def outlook(
         self, pid: int | None = None, unit: str | None = None, workload: str | None = None
     ) -> Mapping[str, Any] | None:
-        return {"pid": pid, "rank": 1} if pid == 42 else None
+        return asdict(filled(Outlook)) if pid == 42 else None
 
     def command_lines(self, pids: Sequence[int]) -> Mapping[int, str | None]:
         return {pid: f"run --secret={pid}" for pid in pids}

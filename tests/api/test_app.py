@@ -210,6 +210,14 @@ async def test_pages_of_other_origins_may_read_only_where_it_was_said(service: F
             )
 
 
+async def test_one_alone_is_asked_for_by_name(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/prune?pid=42")).json()["found"] is True
+    assert (await client.get("/prune?pid=43")).status_code == 404
+    both = await client.get("/prune?pid=42&unit=a.service")
+    assert (both.status_code, both.json()["parameter"]) == (422, "unit")
+    assert (await client.get("/prune?wait=0&pid=42")).status_code == 200
+
+
 async def test_a_fault_is_a_problem_and_goes_to_the_journal(
     client: httpx.AsyncClient, service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -116,7 +116,7 @@ def directory() -> Iterator[Path]:
 def routes_of(app: App) -> list[tuple[str, str, Right]]:
     """Return every route with the right that it takes; the stream of events with one that ends by itself."""
     known = make_decision(1).id
-    query = {"/history": "?metric=memory.used", "/prune/preview": "?pid=42"}
+    query = {"/history": "?metric=memory.used"}
     return [
         (each.method, each.path.replace("{id}", known) + query.get(each.path, ""), each.right)
         for each in app._endpoints

@@ -91,7 +91,7 @@ def answers() -> dict[str, tuple[int, Any]]:
         "GET /resources/cgroups": (200, {**STAMP, "cgroups": {"nodes": {"/": {}, "/a.slice": {"memory_bytes": 7}}}}),
         "GET /resources/all": (200, ALL),
         "GET /prune": (200, asdict(VERDICT)),
-        "GET /prune/preview": (200, {"pid": 10, "rules": {"memory-low": {"margin": 1.5}}, "notes": ["far"]}),
+        "GET /prune?": (200, {"pid": 10, "rules": {"memory-low": {"margin": 1.5}}, "notes": ["far"]}),
         "GET /history": (200, HISTORY),
         "GET /history/top": (200, TOP),
         "GET /history/export": (200, RECORDING),
@@ -124,7 +124,9 @@ class FakeDaemon:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 daemon.asked.append((self.command, self.path, headers, body))
                 missing = (404, {"title": "Not found"})
-                status, content = daemon.answers.get(f"{self.command} {self.path.partition('?')[0]}", missing)
+                path, asked, query = self.path.partition("?")
+                about = asked if path == "/prune" and query.startswith(("pid", "unit", "workload")) else ""
+                status, content = daemon.answers.get(f"{self.command} {path}{about}", missing)
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 self.send_response(status)
                 self.send_header("content-length", str(len(data)))

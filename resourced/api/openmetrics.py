@@ -35,7 +35,15 @@ def unit_of(metric: Metric) -> str:
 def family(metric: Metric) -> str:
     """Return the name of the metric family: dots become underscores, the unit stands last."""
     name, unit = _NOT_A_NAME.sub("_", metric.name), unit_of(metric)
+    if metric.kind is Kind.GAUGE and name.endswith("_count"):
+        return _counted(name.removesuffix("_count"), metric.unit.strip("{}"))
     return f"{name}_{unit}" if unit and not name.endswith(f"_{unit}") else name
+
+
+def _counted(name: str, thing: str) -> str:
+    """Return the name of a gauge of things; the ending `_count` belongs to histograms."""
+    things = f"{thing}es" if thing.endswith("s") else f"{thing}s"
+    return name if name.endswith(things) else f"{name}_{things}"
 
 
 def sample_name(metric: Metric) -> str:
@@ -103,7 +111,8 @@ def _escape(value: str) -> str:
 def _own(state: StateView, version: str) -> list[str]:
     """Return the lines about resourced itself: its version, its collectors, its verdict."""
     lines = [
-        _meta("resourced_build", "info", "Version of resourced."),
+        # Not of the type info, which parsers of the older text form refuse: a gauge of 1 is what others expose.
+        _meta("resourced_build_info", "gauge", "Version of resourced, as a label."),
         f'resourced_build_info{{version="{version}"}} 1\n',
     ]
     health = state.snapshot.collectors.items()

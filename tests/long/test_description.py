@@ -26,8 +26,8 @@ descriptors = 0
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
 
-def fuzz(port: int, *excluded: str) -> None:
-    """Let schemathesis make requests, which must be as many as wanted and find nothing."""
+def fuzz(port: int, directory: Path, *excluded: str) -> None:
+    """Let schemathesis make requests, which must be as many as wanted and find nothing; what it keeps lies there."""
     command = [
         *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
         *("--config-file", str(HERE / "schemathesis.toml")),
@@ -38,7 +38,7 @@ def fuzz(port: int, *excluded: str) -> None:
         *("--max-examples", "500", "--workers", "2", "--max-failures", "20", "--no-color"),
     ]
     environ = {**os.environ, "SCHEMATHESIS_HOOKS": "tests.long.hooks", "PYTHONPATH": str(HERE.parent.parent)}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=directory, env=environ, capture_output=True, text=True, check=False)
     said = done.stdout + done.stderr
     assert done.returncode == 0, said[-20_000:]
     found = re.search(r"(\d+) generated", said)
@@ -59,10 +59,10 @@ def test_nothing_in_the_description_is_untrue(tmp_path: Path, listener: str) -> 
     with running(tmp_path, text=settings(tmp_path, QUIET)) as daemon:
         descriptors = daemon.get("/healthz")["descriptors"]
         if listener == "tcp":
-            fuzz(int(daemon.get("/healthz")["listeners"][1].rpartition(":")[2]))
+            fuzz(int(daemon.get("/healthz")["listeners"][1].rpartition(":")[2]), tmp_path)
         else:
             with relay(daemon.socket) as port:
                 # To admins these do something, which takes the disk's time, and asks for no token, because the kernel
                 # says who they are; other tests ask for them.
-                fuzz(port, "/history/export", "/reload", "/log-level")
+                fuzz(port, tmp_path, "/history/export", "/reload", "/log-level")
         check_health(daemon, descriptors)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from resourced.clock import Clock, SystemClock
 from resourced.collectors.base import Roots
 from resourced.decision import Decision, LoggedEvent, Verdict
+from resourced.listeners import Listeners
 from resourced.metrics import CATALOGUE
 from resourced.monitor import ResourceMonitor
 from resourced.policy import Judgement, JudgeState, Myself, Preference, Rule, Tick, gap_of, judge, required_metrics
@@ -113,8 +114,8 @@ class ResourceManager:
         self._noted = -math.inf
         self._state: State | None = None
         self._earlier: list[Judgement] = []
-        self._subscribers: tuple[Callable[[State], None], ...] = ()
-        self._followers: tuple[Callable[[Any], None], ...] = ()
+        self._subscribers = Listeners()
+        self._followers = Listeners()
         self._tick_lock = threading.Lock()
         self._wake = threading.Condition()
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[State]]] = []
@@ -203,8 +204,7 @@ class ResourceManager:
         for decision in judgement.decisions if judgement is not None else ():
             self.tell(decision)
         self._tell_changes(before.snapshot if before else None, snapshot)
-        for callback in self._subscribers:
-            callback(state)
+        self._subscribers.tell(state)
         return state
 
     def compared(self) -> tuple[Judgement, Judgement | None] | None:
@@ -216,21 +216,11 @@ class ResourceManager:
 
     def subscribe(self, callback: Callable[[State], None]) -> Callable[[], None]:
         """Call back with each new state, from the manager's thread; returns what ends it."""
-        self._subscribers = (*self._subscribers, callback)
-
-        def end() -> None:
-            self._subscribers = tuple(each for each in self._subscribers if each is not callback)
-
-        return end
+        return self._subscribers.add(callback)
 
     def follow(self, callback: Callable[[Any], None]) -> Callable[[], None]:
         """Call back with each decision as it is taken, from the manager's thread; returns what ends it."""
-        self._followers = (*self._followers, callback)
-
-        def end() -> None:
-            self._followers = tuple(each for each in self._followers if each is not callback)
-
-        return end
+        return self._followers.add(callback)
 
     def adopt(self, decision: Decision) -> None:
         """Take note of a decision that the guard has taken by itself; it counts from the next tick on."""
@@ -245,8 +235,7 @@ class ResourceManager:
 
     def tell(self, item: Any) -> None:
         """Hand something that was recorded to those who follow."""
-        for callback in self._followers:
-            callback(item)
+        self._followers.tell(item)
 
     @property
     def running(self) -> bool:

@@ -13,6 +13,7 @@ from resourced.errors import HistoryError
 from resourced.history import Recording
 from resourced.history.backlog import Backlog
 from resourced.history.questions import R
+from resourced.listeners import Listeners
 from resourced.manager import State
 from resourced.past import past
 from resourced.policy import Judgement, JudgeState, Rule, Tick, judge
@@ -81,8 +82,8 @@ class Player:
         self._state: State | None = None
         self._judgement: Judgement | None = None
         self._earlier: list[Judgement] = []
-        self._subscribers: tuple[Callable[[State], None], ...] = ()
-        self._followers: tuple[Callable[[Any], None], ...] = ()
+        self._subscribers = Listeners()
+        self._followers = Listeners()
         self._stopping = threading.Event()
         self._first = threading.Event()
         self._thread = threading.Thread(target=self._run, name="player", daemon=True)
@@ -140,26 +141,15 @@ class Player:
 
     def subscribe(self, callback: Callable[[State], None]) -> Callable[[], None]:
         """Call back with each state that is published, from the player's thread; returns what ends it."""
-        self._subscribers = (*self._subscribers, callback)
-
-        def end() -> None:
-            self._subscribers = tuple(each for each in self._subscribers if each is not callback)
-
-        return end
+        return self._subscribers.add(callback)
 
     def follow(self, callback: Callable[[Any], None]) -> Callable[[], None]:
         """Call back with each decision, from the player's thread; returns what ends it."""
-        self._followers = (*self._followers, callback)
-
-        def end() -> None:
-            self._followers = tuple(each for each in self._followers if each is not callback)
-
-        return end
+        return self._followers.add(callback)
 
     def tell(self, item: Any) -> None:
         """Hand something to those who follow."""
-        for callback in self._followers:
-            callback(item)
+        self._followers.tell(item)
 
     def _run(self) -> None:
         count = decisions = 0
@@ -222,5 +212,4 @@ class Player:
         self._published_at = time.monotonic()
         self._state = state
         self._first.set()
-        for callback in self._subscribers:
-            callback(state)
+        self._subscribers.tell(state)

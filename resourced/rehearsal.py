@@ -114,7 +114,7 @@ def find_store() -> Path:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Recording]:
-    """Open a recording, or the store of a daemon that may be running.
+    """Open a recording, or the store of a daemon that is not running.
 
     Raises:
         PermissionError: The caller may not read it.

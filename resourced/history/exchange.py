@@ -96,9 +96,7 @@ def _copy_rows(store: Store, session: Session, since: float, until: float) -> No
 
 
 class Recording(Questions):
-    """A recording in a file, which is only read; or the store of a daemon, as it is on disk now.
-
-    Of a store that a daemon writes, what came after this object was made may be missing until its hour is packed.
+    """A recording in a file, which is only read; or the store of a daemon that is not running.
 
     Args:
         path: The file.

@@ -281,7 +281,7 @@ def _batches(records: Sequence[Record], numbering: Numbering) -> list[Batch]:
 
 
 def read_recent(path: Path) -> list[Batch]:
-    """Return the batches of a store that are in no block, oldest first; whoever writes it is not disturbed.
+    """Return the batches of a store that are in no block, oldest first.
 
     Raises:
         HistoryError: It can't be read now.

@@ -54,7 +54,7 @@ def drip(slow: list[socket.socket]) -> None:
             connection.send(b"a")
 
 
-def test_honest_callers_are_answered_and_samples_come_in_time(tmp_path: Path) -> None:
+def test_honest_callers_are_answered_and_samples_go_on_coming(tmp_path: Path) -> None:
     with many_descriptors(), contextlib.ExitStack() as stack:
         daemon = stack.enter_context(running(tmp_path))
         slow = crowd(daemon, stack)

@@ -1,8 +1,5 @@
 """One machine for all tests in this folder: booted once, with the package installed."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +7,8 @@ import pytest
 
 from tests.system.image import base_image
 from tests.system.machine import Machine, booted
+from tests.system.package import build
 
-ROOT = Path(__file__).parents[2]
 # What makes the machine another one comes last.
 ORDER = (
     "test_installed",
@@ -37,13 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Debian package; RESOURCED_DEB names one that is there already."""
-    if given := os.environ.get("RESOURCED_DEB"):
-        return Path(given)
-    directory = tmp_path_factory.mktemp("deb")
-    subprocess.run([ROOT / "packaging/deb", directory], check=True, env={**os.environ, "PYTHON": sys.executable})
-    [made] = directory.glob("*.deb")
-    return made
+    return build(tmp_path_factory.mktemp("deb"))
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ VERBS = {
     "policy": "policy:policy",
     "doctor": "doctor:doctor",
     "watch": "daemon:watch",
+    "desktop": "desktop:desktop",
     "catalog": "status:catalog",
     "log-level": "daemon:log_level",
     "reload": "daemon:reload_",

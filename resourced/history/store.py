@@ -169,7 +169,9 @@ class Store:
             if self.path.stat().st_ino != self._inode:
                 raise HistoryError("the store's file was replaced")
         self._flushes += 1
-        with self.transaction(durable=bool(entries) or self._flushes % _SYNC_EVERY == 0) as connection:
+        # A saved state is worth no more than the samples that it came from: it waits for their turn.
+        records = any(not isinstance(entry.item, tuple) for entry in entries)
+        with self.transaction(durable=records or self._flushes % _SYNC_EVERY == 0) as connection:
             for batch in batches:
                 self._write_batch(batch)
             for entry in entries:

@@ -167,6 +167,25 @@ def test_states_that_change_all_the_time_are_written_once_a_minute(kit: Kit) -> 
     assert sorted(set(written), key=int) == ["0", "60", "120"]
 
 
+def test_only_records_are_brought_to_the_disk_at_once(kit: Kit) -> None:
+    kit.fill(1)
+    kit.history.flush()
+    store = kit.history._keeper._store
+    assert store is not None
+    said: list[str] = []
+    store.connection.set_trace_callback(said.append)
+
+    kit.add(1.0)
+    kit.history.save_state("judge", "{}")
+    kit.history.flush()
+    assert "PRAGMA synchronous = NORMAL" in said
+    assert "PRAGMA synchronous = FULL" not in said
+
+    kit.history.record(decision())
+    kit.history.flush()
+    assert "PRAGMA synchronous = FULL" in said
+
+
 def test_a_restart_of_the_daemon_goes_on_in_the_same_hour(kit: Kit) -> None:
     for _ in range(5):
         kit.fill(60)

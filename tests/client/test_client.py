@@ -159,7 +159,7 @@ async def test_the_async_client_asks_the_same(daemon: FakeDaemon, tmp_path: Path
             kinds.append(event.kind)
             if len(kinds) == 3:
                 break
-        await events.aclose()  # type: ignore[attr-defined]  # it is a generator
+        await events.aclose()
         assert kinds == ["decision", "sample", "decision"]
     async with AsyncClient(str(tmp_path / "none"), patience_seconds=0.1) as client:
         with pytest.raises(NotRunning):

@@ -217,6 +217,14 @@ class Acting:
         """
         await self._ask(lambda machine: machine.veto(decision_id, who))
 
+    async def thaw(self, decision_id: str, who: str) -> None:
+        """Let what a decision has frozen run on.
+
+        Raises:
+            ActionRefused: Nothing is frozen for it, or it can't be thawed.
+        """
+        await self._ask(lambda machine: machine.thaw(decision_id, who))
+
     def describe(self) -> dict[str, Any]:
         """Return what is under way, what can be undone, and who else may kill."""
         return {**self.executor.shown, "rivals": [asdict(each) for each in self._rivals]}

@@ -19,6 +19,7 @@ from resourced import __version__, journal
 from resourced.acting import Acting
 from resourced.clock import SystemClock
 from resourced.config import ResourceConfig, runtime_directory, state_directory
+from resourced.configdump import effective_values
 from resourced.configfiles import Loaded
 from resourced.decision import Mode, Phase
 from resourced.errors import ConfigError
@@ -126,7 +127,12 @@ class Daemon:
         )
         self._messenger = Messenger(messenger_settings(config), self._report)
         service = DaemonService(
-            self._manager, self._history, acting=self._acting, reload=self.reload, describe=self._describe
+            self._manager,
+            self._history,
+            acting=self._acting,
+            reload=self.reload,
+            describe=self._describe,
+            configuration=lambda: effective_values(self._loaded),
         )
         for event, fields in self._early:
             service.keep(event, fields)

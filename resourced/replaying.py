@@ -12,6 +12,7 @@ from typing import Any
 import uvloop
 
 from resourced import journal
+from resourced.configdump import effective_values
 from resourced.configfiles import Loaded
 from resourced.errors import ActionRefused
 from resourced.front import Front
@@ -59,6 +60,10 @@ class Onlooker:
         """Refuse likewise."""
         await self.approve(decision_id, who)
 
+    async def thaw(self, decision_id: str, who: str) -> None:
+        """Refuse likewise."""
+        await self.approve(decision_id, who)
+
     def describe(self) -> dict[str, Any]:
         """Return that nothing is under way."""
         return {"courses": [], "changes": [], "rivals": []}
@@ -78,8 +83,12 @@ class ReplayService(DaemonService):
         *,
         reload: Callable[[], Awaitable[None]],
         describe: Callable[[], Mapping[str, Any]],
+        configuration: Callable[[], Mapping[str, Any]],
     ) -> None:
-        super().__init__(player, recording, acting=Onlooker(), reload=reload, describe=describe)
+        onlooker = Onlooker()
+        super().__init__(
+            player, recording, acting=onlooker, reload=reload, describe=describe, configuration=configuration
+        )
         self._player = player
 
     def now(self) -> float:
@@ -122,7 +131,15 @@ class Replaying:
             report=journal.report,
         )
         self._front = Front(loaded.config)
-        self._front.open(ReplayService(self._player, recording, reload=self.reload, describe=self._describe))
+        self._front.open(
+            ReplayService(
+                self._player,
+                recording,
+                reload=self.reload,
+                describe=self._describe,
+                configuration=lambda: effective_values(self._loaded),
+            )
+        )
 
     async def live(self) -> None:
         """Serve until told to end."""

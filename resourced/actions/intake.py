@@ -124,6 +124,18 @@ class Intake:
         self._close(course)
         self._holds.sweep(self._held_keys())
 
+    def thaw(self, identity: str, who: str) -> None:
+        """Let what a decision has frozen run on; all else stays as it is, and the next rung comes when it is due.
+
+        Raises:
+            ActionRefused: Nothing is frozen for it, or the kernel refuses.
+        """
+        frozen = [each for each in self.changes if each.decision == identity and each.step is Step.FREEZE]
+        if not frozen:
+            raise ActionRefused("nothing is frozen for this decision; resourcectl freeze list lists what is")
+        if not self._holds.undo(frozen, f"thawed by {who}"):
+            raise ActionRefused(f"{frozen[0].target} can't be thawed now, which is tried again; the journal says why")
+
     def hurry(self, resource: str) -> None:
         """Cut short the time that the gravest decisions leave to a target that was asked to end."""
         for course in self._with(Status.RUNNING):

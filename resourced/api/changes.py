@@ -1,4 +1,4 @@
-"""Routes that change something; only for those who may."""
+"""Routes that change something, and the one that tells by what the daemon goes; only for those who may."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,6 +17,26 @@ _DONE: dict[str, Any] = {
     "required": ["done"],
     "properties": {"done": {"const": True}},
     "description": "It was done.",
+}
+
+_SETTING: dict[str, Any] = {
+    "type": "object",
+    "required": ["written", "origin"],
+    "properties": {
+        "written": {"type": ["string", "null"], "description": "As it is written in TOML; null if it is not set."},
+        "origin": {"type": "string", "description": "default, a profile, a file with the line, a variable, an option."},
+    },
+    "additionalProperties": False,
+}
+_CONFIG: dict[str, Any] = {
+    "type": "object",
+    "required": ["files", "settings", "text"],
+    "properties": {
+        "files": {"type": "array", "items": {"type": "string"}, "description": "What was read, in this order."},
+        "settings": {"type": "object", "additionalProperties": _SETTING, "description": "By dotted key."},
+        "text": {"type": "string", "description": "A main file that means the same, rules with it."},
+    },
+    "additionalProperties": False,
 }
 
 
@@ -38,6 +58,10 @@ async def _log_level(call: Call) -> ASGIApp:
     return _done(call, "log-level", level=level)
 
 
+async def _config(call: Call) -> ASGIApp:
+    return json_answer(await asyncio.to_thread(call.service.configuration))
+
+
 async def _reload(call: Call) -> ASGIApp:
     await _no_body(call)
     await call.service.reload()
@@ -57,7 +81,9 @@ def _judged(verb: str) -> Callable[[Call], Awaitable[ASGIApp]]:
             raise no_decision(identity)
         service = call.service
         try:
-            await (service.approve if verb == "approve" else service.veto)(identity, call.caller.name)
+            await {"approve": service.approve, "veto": service.veto, "thaw": service.thaw}[verb](
+                identity, call.caller.name
+            )
         except ActionRefused as error:
             raise Problem(409, str(error)) from None
         return _done(call, verb, decision=identity)
@@ -76,6 +102,15 @@ def endpoints() -> list[Endpoint]:
     refused = (403, 408, 413)
     admin: dict[str, Any] = {"method": "POST", "right": Right.ADMIN}
     return [
+        Endpoint(
+            "/config",
+            _config,
+            "What is configured, and where each value was said.",
+            _CONFIG,
+            right=Right.ADMIN,
+            description="Addresses that a webhook calls may hold secrets, so this is for those who may change things.",
+            problems=(403,),
+        ),
         Endpoint("/log-level", _log_level, "Change what is logged.", _DONE, problems=refused, body=level, **admin),
         Endpoint("/reload", _reload, "Read the configuration again.", _DONE, problems=refused, **admin),
         Endpoint(
@@ -90,6 +125,14 @@ def endpoints() -> list[Endpoint]:
             "/decisions/{id}/veto",
             _judged("veto"),
             "Call a decision off.",
+            _DONE,
+            problems=(*refused, 404, 409, 503),
+            **admin,
+        ),
+        Endpoint(
+            "/decisions/{id}/thaw",
+            _judged("thaw"),
+            "Let what a decision has frozen run on; whatever else was done stays, and goes on.",
             _DONE,
             problems=(*refused, 404, 409, 503),
             **admin,

@@ -146,6 +146,10 @@ class Service(Protocol):
         """
         ...
 
+    def configuration(self) -> Mapping[str, Any]:
+        """Return what is in force: files, every setting with where it was said, and all of it as text."""
+        ...
+
     async def approve(self, decision_id: str, who: str) -> None:
         """Let an advised decision be carried out.
 
@@ -159,6 +163,14 @@ class Service(Protocol):
 
         Raises:
             ActionRefused: It is too late, or nothing was to be done.
+        """
+        ...
+
+    async def thaw(self, decision_id: str, who: str) -> None:
+        """Let what a decision has frozen run on.
+
+        Raises:
+            ActionRefused: Nothing is frozen for it.
         """
         ...
 

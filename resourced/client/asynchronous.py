@@ -182,6 +182,10 @@ class AsyncClient(ClientBase):
         """Refuse a decision that waits."""
         return await self.do(calls.answer(identity, "veto"))
 
+    async def thaw(self, identity: str) -> Any:
+        """Let what a decision has frozen run on."""
+        return await self.do(calls.answer(identity, "thaw"))
+
     async def register_workload(self, **wishes: Any) -> Workload:
         """Register this process, or another of the same user, as a workload that is told before it must give way.
 

@@ -111,7 +111,7 @@ def decision(identity: str) -> Call[Explained]:
 
 
 def answer(identity: str, verb: str) -> Call[Any]:
-    """Approve or veto a decision that waits."""
+    """Give one's word on a decision: approve, veto or thaw."""
     return Call("POST", f"/decisions/{quote(identity, safe='')}/{verb}", _same)
 
 

@@ -191,6 +191,10 @@ class Client(ClientBase):
         """Refuse a decision that waits."""
         return self.do(calls.answer(identity, "veto"))
 
+    def thaw(self, identity: str) -> Any:
+        """Let what a decision has frozen run on."""
+        return self.do(calls.answer(identity, "thaw"))
+
     def register_workload(self, **wishes: Any) -> Workload:
         """Register this process, or another of the same user, as a workload that is told before it must give way.
 

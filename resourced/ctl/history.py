@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from resourced.client import Client, Table
-from resourced.ctl import render
+from resourced.ctl import render, screen
 from resourced.ctl.options import common
 from resourced.ctl.session import Session
 from resourced.ctl.storage import store_text
@@ -69,7 +69,7 @@ def show(session: Session, *, metrics: tuple[str, ...], stats: bool, as_csv: boo
     with session.client() as client:
         if stats:
             store = client.status().get("history") or {}
-            click.echo(store_text(store)) if not session.as_json else session.show_json(store)
+            screen.show(store_text(store)) if not session.as_json else session.show_json(store)
             return
         width = min(shutil.get_terminal_size().columns, 120)
         data = session.as_json or as_csv
@@ -111,18 +111,18 @@ def _write_csv(found: Table) -> None:
 
 def _draw(found: Table, extremes: tuple[Table, Table] | None, width: int) -> None:
     if not found.times or not found.series:
-        click.echo("Nothing was recorded in this time.")
+        screen.show("Nothing was recorded in this time.")
         return
-    click.echo(f"{render.moment(found.times[0])} to {render.moment(found.times[-1])}")
+    screen.show(f"{render.moment(found.times[0])} to {render.moment(found.times[-1])}")
     for name, values in found.series.items():
         lows, peaks = (each.series.get(name, values) for each in extremes) if extremes else (values, values)
         unit = found.units.get(name, "1")
-        click.echo(f"\n{render.safe(name)}")
+        screen.show(f"\n{render.safe(name)}")
         known = [value for value in values if value is not None]
         if not known:
-            click.echo("(no values)")
+            screen.show("(no values)")
             continue
-        click.echo(
+        screen.show(
             render.plot(values, unit, width, peaks=peaks) if len(found.series) == 1 else render.sparkline(peaks, width)
         )
         told = {
@@ -131,4 +131,4 @@ def _draw(found: Table, extremes: tuple[Table, Table] | None, width: int) -> Non
             "max": max(value for value in peaks if value is not None),
             "last": known[-1],
         }
-        click.echo("  ".join(f"{label} {render.quantity(value, unit)}" for label, value in told.items()))
+        screen.show("  ".join(f"{label} {render.quantity(value, unit)}" for label, value in told.items()))

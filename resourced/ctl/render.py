@@ -1,7 +1,9 @@
 """How values look: columns, units, sparklines and plots. Pure functions from values to text."""
 
+import pwd
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -36,6 +38,22 @@ def percent(value: float | None) -> str:
 def moment(value: float | None) -> str:
     """Return wall time in the local zone."""
     return "-" if value is None else datetime.fromtimestamp(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def remaining(seconds: float) -> str:
+    """Return how long something lasts yet: whole seconds, never less than none."""
+    return format_duration(max(0, round(seconds))) if seconds >= 1 else "0s"
+
+
+@cache
+def user(uid: int | None) -> str:
+    """Return the name of a user; the number where there is no such name."""
+    if uid is None:
+        return "-"
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def quantity(value: float | None, unit: str) -> str:

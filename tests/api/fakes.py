@@ -284,6 +284,10 @@ class FakeService:
         if self.reload_error:
             raise self.reload_error
 
+    def configuration(self) -> Mapping[str, Any]:
+        setting = {"written": "8414", "origin": "default"}
+        return {"files": [], "settings": {"api.port": setting}, "text": "[api]\nport = 8414  # default\n"}
+
     async def approve(self, decision_id: str, who: str) -> None:
         if decision_id == make_decision(2).id:
             raise ActionRefused("the decision has expired")
@@ -291,6 +295,9 @@ class FakeService:
 
     async def veto(self, decision_id: str, who: str) -> None:
         self.judged.append(("veto", decision_id, who))
+
+    async def thaw(self, decision_id: str, who: str) -> None:
+        self.judged.append(("thaw", decision_id, who))
 
     def actions(self) -> Mapping[str, Any]:
         course = {

@@ -16,7 +16,9 @@ from resourced.ctl.storage import store_text
 
 _USUAL = "show"
 _ELSEWHERE = {"top": "top_", "export": "export", "import": "import_"}
-_SCALE_WIDTH = 14
+_LINES_AROUND = 9
+"""Lines of a terminal that are not the plot's."""
+_PLOT_LINES = range(5, 21)
 
 
 class _Verbs(click.Group):
@@ -71,9 +73,9 @@ def show(session: Session, *, metrics: tuple[str, ...], stats: bool, as_csv: boo
             store = client.status().get("history") or {}
             screen.show(store_text(store)) if not session.as_json else session.show_json(store)
             return
-        width = min(shutil.get_terminal_size().columns, 120)
+        width, lines = shutil.get_terminal_size()
         data = session.as_json or as_csv
-        usual = None if range_["step"] else 300 if data else max(10, width - _SCALE_WIDTH)
+        usual = None if range_["step"] else 300 if data else max(10, width - render.SCALE_WIDTH - 1)
         asked = {
             "start": range_["since"],
             "end": range_["until"],
@@ -82,7 +84,7 @@ def show(session: Session, *, metrics: tuple[str, ...], stats: bool, as_csv: boo
         }
         found = client.history(metrics, aggregate=range_["aggregate"], **asked)
         if not data:
-            _draw(found, _extremes(client, metrics, found, asked, range_["aggregate"]), width)
+            _draw(found, _extremes(client, metrics, found, asked, range_["aggregate"]), width, lines)
     if session.as_json:
         session.show_json(found.raw)
     elif as_csv:
@@ -109,7 +111,7 @@ def _write_csv(found: Table) -> None:
         writer.writerow(["" if value is None else value for value in row])
 
 
-def _draw(found: Table, extremes: tuple[Table, Table] | None, width: int) -> None:
+def _draw(found: Table, extremes: tuple[Table, Table] | None, width: int, lines: int) -> None:
     if not found.times or not found.series:
         screen.show("Nothing was recorded in this time.")
         return
@@ -122,9 +124,12 @@ def _draw(found: Table, extremes: tuple[Table, Table] | None, width: int) -> Non
         if not known:
             screen.show("(no values)")
             continue
-        screen.show(
-            render.plot(values, unit, width, peaks=peaks) if len(found.series) == 1 else render.sparkline(peaks, width)
-        )
+        if len(found.series) == 1:
+            height = min(max(lines - _LINES_AROUND, _PLOT_LINES.start), _PLOT_LINES.stop - 1)
+            screen.show(render.plot(values, unit, width, height, peaks=peaks))
+            screen.show(render.axis(found.times[0], found.times[-1], width))
+        else:
+            screen.show(render.sparkline(peaks, width))
         told = {
             "min": min(value for value in lows if value is not None),
             "mean": sum(known) / len(known),

@@ -6,11 +6,12 @@ from typing import Any
 from resourced.ctl import render
 
 
-def machine_lines(all_: Mapping[str, Any]) -> list[str]:
-    """Return the machine's state, a line a resource.
+def machine_lines(all_: Mapping[str, Any], verdict: Mapping[str, Any] | None = None) -> list[str]:
+    """Return the machine's state, a line a resource, and whether something must give way.
 
     Args:
         all_: The answer of /resources/all.
+        verdict: The answer of /prune.
     """
     cpu, memory, pressure = (all_.get(name) or {} for name in ("cpu", "memory", "pressure"))
     loads = [cpu.get(f"load_{minutes}m") for minutes in (1, 5, 15)]
@@ -28,6 +29,8 @@ def machine_lines(all_: Mapping[str, Any]) -> list[str]:
         told[f"gpu {gpu['index']}"] = ", ".join(
             [render.percent(gpu.get("utilization")), used, *([f"{heat:.0f} °C"] if heat is not None else [])]
         )
+    if verdict is not None:
+        told["prune"] = "; ".join(["yes" if verdict.get("prune") else "no", *map(str, verdict.get("reasons") or ())])
     return [f"{name:<10}{render.safe(text)}" for name, text in told.items()]
 
 

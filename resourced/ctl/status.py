@@ -2,7 +2,7 @@
 
 import click
 
-from resourced.ctl import render, screen
+from resourced.ctl import screen
 from resourced.ctl.account import daemon_text
 from resourced.ctl.machine import machine_lines
 from resourced.ctl.options import common
@@ -21,10 +21,7 @@ def status(session: Session) -> None:
     if session.as_json:
         session.show_json({"daemon": daemon, "prune": verdict, "collectors": machine.get("collectors")})
         return
-    screen.show("\n".join(machine_lines(machine)))
-    screen.show(f"{'prune':<10}{'yes' if verdict.get('prune') else 'no'}")
-    for reason in verdict.get("reasons", []):
-        screen.show(f"{'':<10}{render.safe(str(reason))}")
+    screen.show("\n".join(machine_lines(machine, verdict)))
     screen.show(f"\ndaemon\n{daemon_text(daemon, machine.get('collectors') or {}, '  ')}")
     screen.show(f"\nhistory\n{store_text(daemon.get('history') or {}, '  ')}")
 

@@ -39,19 +39,24 @@ def top(session: Session, *, at: str | None, once: bool, interval: float, **chos
             return
         selection = Selection(**{**chosen, "limit": chosen["limit"] or 20})
         body = client.at(at) if at else read(client, selection.by)
-        machine = body if at else client.get("/resources/all") if sys.stdout.isatty() else None
+        above = [] if at or session.as_json or not sys.stdout.isatty() else head(client)
     rows = rows_of(body, selection)
     if session.as_json:
         session.show_json(rows)
         return
     if at:
         screen.show(f"{render.moment(body['time'])}: the largest that were recorded")
-    elif machine is not None:
-        screen.show("\n".join([*machine_lines(machine), ""]))
+    elif above:
+        screen.show("\n".join([*above, ""]))
     if rows:
         screen.lined(table(rows, selection.by))
     else:
         screen.tell(nobody(body, selection))
+
+
+def head(client: Client) -> list[str]:
+    """Return the lines above a table: how the machine is now."""
+    return machine_lines(client.get("/resources/all"), client.get("/prune"))
 
 
 def nobody(body: dict[str, Any], chosen: Selection) -> str:

@@ -4,6 +4,7 @@ import os
 import select
 import sys
 import termios
+import textwrap
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +16,7 @@ from rich.text import Text
 
 from resourced.client import Client
 from resourced.ctl import screen
-from resourced.ctl.machine import machine_lines
-from resourced.ctl.top import nobody, read
+from resourced.ctl.top import head, nobody, read
 from resourced.ctl.toprows import Selection, rows_of, table
 
 _BY = {"p": "process", "u": "unit", "o": "user", "g": "gpu"}
@@ -59,14 +59,15 @@ class Live:
 
     def _draw(self) -> Text:
         columns, lines = self._console.size
-        head = machine_lines(self._client.get("/resources/all"))
-        room = max(1, lines - len(head) - 3)
+        above = head(self._client)
+        room = max(1, lines - len(above) - 3)
         chosen = replace(self._chosen, limit=min(self._chosen.limit, room))
         body = read(self._client, chosen.by)
         found = rows_of(body, chosen)
-        titles, *rows = table(found, chosen.by).splitlines() if found else (nobody(body, chosen),)
+        text = table(found, chosen.by) if found else textwrap.fill(nobody(body, chosen), columns)
+        titles, *rows = text.splitlines()
         drawn = Text(no_wrap=True, overflow="crop")
-        for line in head:
+        for line in above:
             drawn.append(screen.cut(line, columns) + "\n")
         drawn.append("\n" + screen.cut(titles, columns) + "\n", style="bold")
         for line in [*rows, *[""] * (room - len(rows))]:

@@ -180,20 +180,24 @@ def _named(row: Row) -> str:
     return indent + (name.rpartition("/")[2] if row["depth"] and name.startswith("/") else name)
 
 
+def _used(row: Row) -> tuple[str, ...]:
+    """Return what a row uses; nothing is a plain 0, so that what is used stands out."""
+    swap = "0" if row["swap"] == 0 else render.size(row["swap"])
+    moved = "0" if row["io"] == 0 else render.speed(row["io"])
+    return render.percent(row["cpu"]), render.size(row["memory"]), swap, moved
+
+
 def _process_cells(row: Row) -> tuple[str, ...]:
-    used = render.percent(row["cpu"]), render.size(row["memory"]), render.size(row["swap"]), render.speed(row["io"])
-    return str(row["id"]), render.user(row["uid"])[:10], *used, _named(row)
+    return str(row["id"]), render.user(row["uid"])[:10], *_used(row), _named(row)
 
 
 def _unit_cells(row: Row) -> tuple[str, ...]:
-    used = render.percent(row["cpu"]), render.size(row["memory"]), render.size(row["swap"]), render.speed(row["io"])
     tasks = "-" if row["tasks"] is None else str(row["tasks"])
-    return *used, tasks, render.percent(row["pressure"]), _named(row)
+    return *_used(row), tasks, render.percent(row["pressure"]), _named(row)
 
 
 def _user_cells(row: Row) -> tuple[str, ...]:
-    used = render.percent(row["cpu"]), render.size(row["memory"]), render.size(row["swap"]), render.speed(row["io"])
-    return *used, str(row["processes"]), str(row["tasks"]), row["name"]
+    return *_used(row), str(row["processes"]), str(row["tasks"]), row["name"]
 
 
 def _gpu_cells(row: Row) -> tuple[str, ...]:

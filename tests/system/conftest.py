@@ -17,6 +17,7 @@ ORDER = (
     "test_installed",
     "test_access",
     "test_journal",
+    "test_run",
     "test_sandbox",
     "test_ladder",
     "test_restart",

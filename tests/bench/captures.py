@@ -1,0 +1,157 @@
+"""Take the captures of resourcectl in docs/terminal.md anew: python -m tests.bench.captures.
+
+A virtual machine is booted with the package installed and three services that work: one whose memory grows and falls,
+one that computes in bursts, one that idles. After ten minutes resourcectl runs in it on terminals of two sizes, made by
+tmux, and what the terminals show is written down as it stands. It takes what the tests in tests/system take, and tmux.
+"""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.system.image import base_image
+from tests.system.machine import Machine, booted
+
+ROOT = Path(__file__).parents[2]
+SIZES = ((80, 24), (200, 50))
+COMMANDS = (
+    ("resourcectl top", True),
+    ("resourcectl top --by unit --tree", True),
+    ("resourcectl history memory.available --since 10min", False),
+)
+"""What is captured, and whether it goes on until q is pressed."""
+SERVICES = {
+    "train": """
+import time
+while True:
+    held = []
+    for _ in range(12):
+        held.append(bytearray(20 << 20))
+        time.sleep(10)
+""",
+    "build": """
+import time
+while True:
+    ends = time.monotonic() + 4
+    while time.monotonic() < ends:
+        pass
+    time.sleep(20)
+""",
+    "web": """
+import time
+held = bytearray(40 << 20)
+while True:
+    time.sleep(1)
+""",
+}
+HEAD = """# resourcectl on a terminal
+
+What `resourcectl` shows on terminals of two sizes, as plain text. Nothing wraps: what has no room is cut, and marked by
+an ellipsis. `python -m tests.bench.captures` takes these captures anew, in a virtual machine with three services that
+work. Titles are bold and the last line is dim, unless `NO_COLOR` is set.
+"""
+_PATIENCE_SECONDS = 60.0
+
+
+class Terminal:
+    """A terminal of some size that tmux keeps.
+
+    Args:
+        columns: Its width.
+        lines: Its height.
+        server: Socket of a tmux of our own.
+    """
+
+    def __init__(self, columns: int, lines: int, server: Path) -> None:
+        self._size = ("-x", str(columns), "-y", str(lines))
+        self._tmux = ("tmux", "-S", str(server), "-f", "/dev/null")
+
+    def capture(self, command: list[str], done: Callable[[str], bool]) -> str:
+        """Return what the terminal shows as soon as a command has written what is awaited, and end the command."""
+        # The shell keeps what was shown when the command has ended.
+        held = f"{shlex.join(command)}; printf '\\033]2;ended\\007'; sleep 600"
+        self._run("new-session", "-d", *self._size, held)
+        try:
+            ends = time.monotonic() + _PATIENCE_SECONDS
+            while True:
+                shown = self._run("capture-pane", "-p")
+                if done(shown):
+                    return shown
+                if time.monotonic() > ends:
+                    raise SystemExit(f"{shlex.join(command)} does not come to an end; it shows:\n{shown}")
+                time.sleep(0.5)
+        finally:
+            self._run("kill-server")
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run([*self._tmux, *arguments], check=True, capture_output=True, text=True)
+        return done.stdout
+
+
+def document(captures: list[tuple[str, int, int, str]]) -> str:
+    """Return the page: each command with what it shows on each size."""
+    parts = [HEAD]
+    for command, _ in COMMANDS:
+        parts.append(f"\n## `{command}`\n")
+        for named, columns, lines, text in captures:
+            if named == command:
+                shown = "\n".join(line.rstrip() for line in text.splitlines()).rstrip("\n")
+                parts.append(f"\n{columns} columns, {lines} lines:\n\n```text\n{shown}\n```\n")
+    return "".join(parts)
+
+
+def take(run: Callable[[str], list[str]], scratch: Path) -> list[tuple[str, int, int, str]]:
+    """Return all captures.
+
+    Args:
+        run: Returns the command that runs another where the daemon is.
+        scratch: A directory for the time being.
+    """
+    taken = []
+    for columns, lines in SIZES:
+        for command, live in COMMANDS:
+            awaited = "q quit" if live else "last "
+            shown = Terminal(columns, lines, scratch / "tmux").capture(run(command), lambda text, a=awaited: a in text)  # type: ignore[misc]
+            taken.append((command, columns, lines, shown))
+    return taken
+
+
+@contextmanager
+def busy_machine(scratch: Path, minutes: float) -> Iterator[Machine]:
+    """Boot a machine with the package and the services, and let them work for a time."""
+    package = os.environ.get("RESOURCED_DEB")
+    if package is None:
+        command = [str(ROOT / "packaging/deb"), str(scratch)]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHON": sys.executable})
+        [made] = scratch.glob("*.deb")
+        package = str(made)
+    with booted(base_image(), scratch) as machine:
+        machine.put(Path(package), "/root/resourced.deb")
+        machine.run("dpkg -i /root/resourced.deb")
+        for name, program in SERVICES.items():
+            machine.write(f"/root/{name}.py", program)
+            machine.run(f"systemd-run --unit {name} python3 /root/{name}.py")
+        time.sleep(minutes * 60)
+        yield machine
+
+
+def main() -> None:
+    """Write docs/terminal.md."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long the services work before")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs/terminal.md")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, busy_machine(Path(name), options.minutes) as machine:
+        options.output.write_text(document(take(machine.terminal, Path(name))))
+    print(f"{options.output} is written")
+
+
+if __name__ == "__main__":
+    main()

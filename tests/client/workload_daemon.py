@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from tests.client.fakes import answers
+
 PATIENCE_SECONDS = 20.0
 
 
@@ -40,6 +42,7 @@ class WorkloadDaemon:
         self.said: list[tuple[str, Any]] = []
         self.refusal: tuple[int, str] | None = None
         self.full = False
+        self.tells_at_once = False
         self._listeners: list[queue.Queue[bytes | None]] = []
         self._changed = threading.Condition()
 
@@ -119,6 +122,9 @@ class WorkloadDaemon:
         listener: queue.Queue[bytes | None] = queue.Queue()
         with self._changed:
             self._listeners.append(listener)
+            if self.tells_at_once:
+                self.tell("d1")
+                listener.put(b'event: decision\ndata: {"rule": "memory-low"}\n\n')
             self._changed.notify_all()
         return listener
 
@@ -147,6 +153,8 @@ def _handler(daemon: WorkloadDaemon) -> type[BaseHTTPRequestHandler]:
                 return
             if self.path.startswith("/events"):
                 status, content = 503, {"title": "Service Unavailable", "detail": "too many streams"}
+            elif not self.path.startswith("/workloads"):
+                status, content = answers().get(f"{self.command} {self.path.partition('?')[0]}", (404, {}))
             else:
                 status, content = daemon.answer(self.command, self.path, json.loads(raw) if raw else None)
             data = json.dumps(content).encode()

@@ -3,6 +3,7 @@
 A virtual machine is booted with the package installed and three services that work: one whose memory grows and falls,
 one that computes in bursts, one that idles. After ten minutes resourcectl runs in it on terminals of two sizes, made by
 tmux, and what the terminals show is written down as it stands. It takes what the tests in tests/system take, and tmux.
+With --here the daemon and three such programs run on this machine instead, alone in a pid namespace; that takes root.
 """
 
 import argparse
@@ -13,9 +14,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.running import running
 from tests.system.image import base_image
 from tests.system.machine import Machine, booted
 
@@ -76,7 +78,7 @@ class Terminal:
     def capture(self, command: list[str], done: Callable[[str], bool]) -> str:
         """Return what the terminal shows as soon as a command has written what is awaited, and end the command."""
         # The shell keeps what was shown when the command has ended.
-        held = f"{shlex.join(command)}; printf '\\033]2;ended\\007'; sleep 600"
+        held = f"{shlex.join(command)}; sleep 600"
         self._run("new-session", "-d", *self._size, held)
         try:
             ends = time.monotonic() + _PATIENCE_SECONDS
@@ -115,10 +117,11 @@ def take(run: Callable[[str], list[str]], scratch: Path) -> list[tuple[str, int,
         scratch: A directory for the time being.
     """
     taken = []
-    for columns, lines in SIZES:
-        for command, live in COMMANDS:
+    for number, (columns, lines) in enumerate(SIZES):
+        for place, (command, live) in enumerate(COMMANDS):
+            server = scratch / f"tmux{number}{place}"  # one that has just been ended would be in the way of the next
             awaited = "q quit" if live else "last "
-            shown = Terminal(columns, lines, scratch / "tmux").capture(run(command), lambda text, a=awaited: a in text)  # type: ignore[misc]
+            shown = Terminal(columns, lines, server).capture(run(command), lambda text, a=awaited: a in text)  # type: ignore[misc]
             taken.append((command, columns, lines, shown))
     return taken
 
@@ -142,12 +145,47 @@ def busy_machine(scratch: Path, minutes: float) -> Iterator[Machine]:
         yield machine
 
 
+@contextmanager
+def busy_namespace(scratch: Path, minutes: float) -> Iterator[Callable[[str], list[str]]]:
+    """Run the daemon and the programs here, where nothing else is seen, for a time; yield how to run another."""
+    daemon = (
+        f'[daemon]\nruntime_directory = "{scratch}/run"\n[history]\ndirectory = "{scratch}/state"\n[api]\nport = 0\n'
+    )
+    with ExitStack() as stack:
+        stack.enter_context(running(scratch / "daemon", text=daemon))
+        for name, program in SERVICES.items():
+            python = scratch / name  # the kernel calls a process by the name of its program
+            python.symlink_to(sys.executable)
+            process = stack.enter_context(subprocess.Popen([python, "-c", program]))
+            stack.callback(process.kill)
+        time.sleep(minutes * 60)
+        socket = f"RESOURCED_SOCKET={scratch}/run/resourced.sock"
+        path = f"PATH={Path(sys.executable).parent}:{os.environ['PATH']}"
+        yield lambda command: ["env", socket, path, *shlex.split(command)]
+
+
+def within(options: argparse.Namespace) -> None:
+    """Write the page from within a namespace of our own, in which nothing else is."""
+    with tempfile.TemporaryDirectory() as name, busy_namespace(Path(name), options.minutes) as run:
+        options.output.write_text(document(take(run, Path(name))))
+
+
 def main() -> None:
     """Write docs/terminal.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long the services work before")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/terminal.md")
+    parser.add_argument("--here", action="store_true", help="on this machine, in a pid namespace")
+    parser.add_argument("--within", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.within:
+        within(options)
+        return
+    if options.here:
+        # A shell is the first process there: it clears away those whose parents have ended.
+        alone = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "bash", "-c", '"$@"; exit $?', "bash"]
+        again = [sys.executable, "-m", "tests.bench.captures", *sys.argv[1:], "--within"]
+        raise SystemExit(subprocess.run([*alone, *again], check=False).returncode)
     with tempfile.TemporaryDirectory() as name, busy_machine(Path(name), options.minutes) as machine:
         options.output.write_text(document(take(machine.terminal, Path(name))))
     print(f"{options.output} is written")

@@ -140,7 +140,8 @@ class AsyncLease:
                 if refused(error):
                     logger.warning("resourced does not take this program in any more: %s", error)
                     return
-                Absence.tell(error)
+                if pause >= LONGEST_PAUSE_SECONDS:  # a restart is over by then
+                    Absence.tell(error)
                 with suppress(ClientError):  # where there are too many streams, asking now and then must do
                     await self._catch_up()
                 await asyncio.sleep(pause)

@@ -153,7 +153,8 @@ class Lease:
                 if refused(error):
                     logger.warning("resourced does not take this program in any more: %s", error)
                     break
-                Absence.tell(error)
+                if pause >= LONGEST_PAUSE_SECONDS:  # a restart is over by then
+                    Absence.tell(error)
                 with suppress(ClientError):  # where there are too many streams, asking now and then must do
                     self._catch_up()
                 with self._changed:

@@ -17,7 +17,7 @@ def daemon_text(daemon: Mapping[str, Any], collectors: Mapping[str, Any], indent
     """Return the daemon's account of itself as lines.
 
     Args:
-        daemon: The answer of /healthz.
+        daemon: The answer of /healthz, and how many workloads there are by state.
         collectors: How each collector does, from /resources/all.
         indent: Before every line.
     """
@@ -65,8 +65,8 @@ def _sampling(told: Mapping[str, Any]) -> str:
     return f"every {every}; the newest is {age} old, came {lag} late and took {took}"
 
 
-def _workloads(told: Any) -> str:
-    """Return how many take part: a number, or a number by state."""
-    if isinstance(told, Mapping):
-        return ", ".join(f"{count} {state}" for state, count in told.items() if count) or "none"
-    return "none" if not told else f"{told} registered" if isinstance(told, int) else str(told)
+def _workloads(states: Mapping[str, int] | None) -> str:
+    """Return how many take part, by state."""
+    if states is None:
+        return "-"
+    return ", ".join(f"{count} {state}" for state, count in states.items()) or "none"

@@ -1,7 +1,10 @@
 """`resourcectl status` and `resourcectl catalog`."""
 
+from collections import Counter
+
 import click
 
+from resourced.client import ApiError, Client
 from resourced.ctl import screen
 from resourced.ctl.account import daemon_text
 from resourced.ctl.machine import machine_lines
@@ -18,12 +21,22 @@ def status(session: Session) -> None:
         daemon = client.status()
         machine = client.get("/resources/all")
         verdict = client.get("/prune")
+        states = workload_states(client)
+    daemon = {**daemon, "workloads": states}
     if session.as_json:
         session.show_json({"daemon": daemon, "prune": verdict, "collectors": machine.get("collectors")})
         return
     screen.show("\n".join(machine_lines(machine, verdict)))
     screen.show(f"\ndaemon\n{daemon_text(daemon, machine.get('collectors') or {}, '  ')}")
     screen.show(f"\nhistory\n{store_text(daemon.get('history') or {}, '  ')}")
+
+
+def workload_states(client: Client) -> dict[str, int] | None:
+    """Return how many workloads that the caller may see are in which state; None if they can't be asked for."""
+    try:
+        return dict(Counter(each["state"] for each in client.get("/workloads")["workloads"]))
+    except ApiError:  # an older daemon, or a token that does not suffice
+        return None
 
 
 @click.command()

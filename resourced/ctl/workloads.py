@@ -39,5 +39,5 @@ def _row(each: dict[str, Any]) -> tuple[str, ...]:
         render.quantity(each.get("grace_seconds"), "s"),
         each["state"],
         render.remaining(asked["deadline"] - time.time()) if asked else "-",
-        f"{each['name']} ({each['unit']})" if each.get("unit") else each["name"],
+        f"{each['name']} ({each['unit']})" if each.get("unit") not in {None, "-.slice"} else each["name"],
     )

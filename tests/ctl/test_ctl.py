@@ -80,6 +80,9 @@ def test_status_names_what_is_wrong(daemon: FakeDaemon) -> None:
     text = told("status")
     assert "memory-low fires" in text
     assert "gpus ! stale: overran" in text
+    assert "workloads  1 told, 1 registered" in text
+    del daemon.answers["GET /workloads"]
+    assert "workloads  -" in told("status")
 
 
 def test_top_sorts_filters_and_shows_no_control_characters(daemon: FakeDaemon) -> None:

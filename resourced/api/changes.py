@@ -1,4 +1,4 @@
-"""Routes that change something, and the one that tells by what the daemon goes; only for those who may."""
+"""Routes that change something; only for those who may."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,26 +19,6 @@ _DONE: dict[str, Any] = {
     "description": "It was done.",
 }
 
-_SETTING: dict[str, Any] = {
-    "type": "object",
-    "required": ["written", "origin"],
-    "properties": {
-        "written": {"type": ["string", "null"], "description": "As it is written in TOML; null if it is not set."},
-        "origin": {"type": "string", "description": "default, a profile, a file with the line, a variable, an option."},
-    },
-    "additionalProperties": False,
-}
-_CONFIG: dict[str, Any] = {
-    "type": "object",
-    "required": ["files", "settings", "text"],
-    "properties": {
-        "files": {"type": "array", "items": {"type": "string"}, "description": "What was read, in this order."},
-        "settings": {"type": "object", "additionalProperties": _SETTING, "description": "By dotted key."},
-        "text": {"type": "string", "description": "A main file that means the same, rules with it."},
-    },
-    "additionalProperties": False,
-}
-
 
 def _done(call: Call, what: str, **fields: Any) -> ASGIApp:
     about = {"caller": call.caller.name, "method": call.request.method, "path": call.request.url.path}
@@ -56,10 +36,6 @@ async def _log_level(call: Call) -> ASGIApp:
     except ValueError as error:
         raise Problem(422, str(error), parameter="level") from None
     return _done(call, "log-level", level=level)
-
-
-async def _config(call: Call) -> ASGIApp:
-    return json_answer(await asyncio.to_thread(call.service.configuration))
 
 
 async def _reload(call: Call) -> ASGIApp:
@@ -102,15 +78,6 @@ def endpoints() -> list[Endpoint]:
     refused = (403, 408, 413)
     admin: dict[str, Any] = {"method": "POST", "right": Right.ADMIN}
     return [
-        Endpoint(
-            "/config",
-            _config,
-            "What is configured, and where each value was said.",
-            _CONFIG,
-            right=Right.ADMIN,
-            description="Addresses that a webhook calls may hold secrets, so this is for those who may change things.",
-            problems=(403,),
-        ),
         Endpoint("/log-level", _log_level, "Change what is logged.", _DONE, problems=refused, body=level, **admin),
         Endpoint("/reload", _reload, "Read the configuration again.", _DONE, problems=refused, **admin),
         Endpoint(

@@ -22,7 +22,7 @@ from resourced.client.workloads import PruneRequest, Workload
 
 
 class AsyncLease:
-    """A registered workload; see `resourced.client.workload`, which makes it.
+    """A registered workload; see `resourced.client.workload`.
 
     Belongs to one event loop.
 

@@ -11,52 +11,6 @@ from resourced.client.workloads import PruneRequest
 
 
 class Cooperation:
-    """A registration to be entered by `with`, or by `async with`; made by `workload`.
-
-    Args:
-        settings: How it is held.
-    """
-
-    def __init__(self, settings: LeaseSettings) -> None:
-        self._settings = settings
-        self._lease: Lease | None = None
-        self._async_lease: AsyncLease | None = None
-
-    def open(self) -> Lease:
-        """Register without a block; `close` of what is returned ends it, as does the end of the process."""
-        return Lease(self._settings).open()
-
-    def __enter__(self) -> Lease:
-        self._lease = self.open()
-        return self._lease
-
-    def __exit__(self, *_: object) -> None:
-        if self._lease is not None:
-            self._lease.close()
-
-    async def __aenter__(self) -> AsyncLease:
-        self._async_lease = await AsyncLease(self._settings).open()
-        return self._async_lease
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._async_lease is not None:
-            await self._async_lease.close()
-
-
-def workload(  # noqa: PLR0913 - each is one wish of a program, by name
-    name: str | None = None,
-    *,
-    priority: float = 0,
-    grace_seconds: float = 30,
-    restartable: bool = False,
-    tell: Tell = "stream",
-    on_prune: Callable[[PruneRequest], object] | None = None,
-    acknowledge: bool = True,
-    required: bool = False,
-    target: str | None = None,
-    token: str | None = None,
-    **wishes: Any,
-) -> Cooperation:
     """Register this program as a workload, to be told before it must give way.
 
     As long as the block lasts, the daemon asks first: it tells the workload, waits for a sign that it was understood,
@@ -93,10 +47,25 @@ def workload(  # noqa: PLR0913 - each is one wish of a program, by name
                     save_checkpoint(step)
                     break
     """
-    wanted = {"name": name, "priority": priority, "grace_seconds": grace_seconds, "restartable": restartable}
-    adopted = os.environ.get(ENVIRONMENT) if "pid" not in wishes else None
-    return Cooperation(
-        LeaseSettings(
+
+    def __init__(  # noqa: PLR0913 - each is one wish of a program, by name
+        self,
+        name: str | None = None,
+        *,
+        priority: float = 0,
+        grace_seconds: float = 30,
+        restartable: bool = False,
+        tell: Tell = "stream",
+        on_prune: Callable[[PruneRequest], object] | None = None,
+        acknowledge: bool = True,
+        required: bool = False,
+        target: str | None = None,
+        token: str | None = None,
+        **wishes: Any,
+    ) -> None:
+        wanted = {"name": name, "priority": priority, "grace_seconds": grace_seconds, "restartable": restartable}
+        adopted = os.environ.get(ENVIRONMENT) if "pid" not in wishes else None
+        self._settings = LeaseSettings(
             {**wanted, "tell": tell, **wishes},
             target=target,
             token=token,
@@ -105,4 +74,29 @@ def workload(  # noqa: PLR0913 - each is one wish of a program, by name
             adopted=adopted or None,
             on_prune=on_prune,
         )
-    )
+        self._lease: Lease | None = None
+        self._async_lease: AsyncLease | None = None
+
+    def open(self) -> Lease:
+        """Register without a block; `close` of what is returned ends it, as does the end of the process."""
+        return Lease(self._settings).open()
+
+    def __enter__(self) -> Lease:
+        self._lease = self.open()
+        return self._lease
+
+    def __exit__(self, *_: object) -> None:
+        if self._lease is not None:
+            self._lease.close()
+
+    async def __aenter__(self) -> AsyncLease:
+        self._async_lease = await AsyncLease(self._settings).open()
+        return self._async_lease
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._async_lease is not None:
+            await self._async_lease.close()
+
+
+workload = Cooperation
+"""As programs call it."""

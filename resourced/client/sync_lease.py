@@ -25,7 +25,7 @@ _RELEASE_SECONDS = 2.0
 
 
 class Lease:
-    """A registered workload; see `resourced.client.workload`, which makes it.
+    """A registered workload; see `resourced.client.workload`.
 
     May be used by any thread. After a fork the child's copy knows nothing new, and ends nothing.
 

@@ -13,19 +13,17 @@ _TOLD = {
 }
 
 
-def daemon_text(daemon: Mapping[str, Any], collectors: Mapping[str, Any], indent: str = "") -> str:
-    """Return the daemon's account of itself as lines.
+def daemon_lines(daemon: Mapping[str, Any], collectors: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the daemon's account of itself: what a line is about, nothing if it goes on, and what it says.
 
     Args:
         daemon: The answer of /healthz, and how many workloads there are by state.
         collectors: How each collector does, from /resources/all.
-        indent: Before every line.
     """
-    lines = [f"{name:<11}{render.safe(text)}" for name, text in _lines(daemon, collectors)]
+    yield from _lines(daemon, collectors)
     more = {name: value for name, value in daemon.items() if name not in _TOLD}
-    if more:
-        lines += render.pairs(more).splitlines()
-    return "\n".join(f"{indent}{line}" for line in lines)
+    for line in render.pairs(more).splitlines():
+        yield "", line
 
 
 def _lines(daemon: Mapping[str, Any], collectors: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,9 @@ from typing import Any
 
 from resourced.ctl import render
 
+LABEL_COLUMNS = 10
+"""Columns of what a line is about."""
+
 
 def machine_lines(all_: Mapping[str, Any], verdict: Mapping[str, Any] | None = None) -> list[str]:
     """Return the machine's state, a line a resource, and whether something must give way.
@@ -31,7 +34,7 @@ def machine_lines(all_: Mapping[str, Any], verdict: Mapping[str, Any] | None = N
         )
     if verdict is not None:
         told["prune"] = "; ".join(["yes" if verdict.get("prune") else "no", *map(str, verdict.get("reasons") or ())])
-    return [f"{name:<10}{render.safe(text)}" for name, text in told.items()]
+    return [f"{name:<{LABEL_COLUMNS}}{render.safe(text)}" for name, text in told.items()]
 
 
 def of(part: float | None, what: str, whole: float | None) -> str:

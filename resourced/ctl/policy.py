@@ -53,7 +53,7 @@ def check(session: Session, file: str) -> None:
         session.show_json({"good": not faults, "rules": rules, "findings": found})
     else:
         for each in found:
-            screen.show(render.safe(f"{each['severity']}: {each['text']}"))
+            screen.tell(f"{each['severity']}: {each['text']}")
         if not faults:
             screen.show(f"The policy is good: {rules} rules, {len(found)} warnings.")
     if faults:
@@ -182,7 +182,7 @@ def _show(found: "Rehearsal") -> None:
         screen.show("Nothing was recorded in this time.")
         return
     span = render.quantity(result.end - result.start, "s")
-    screen.show(
+    screen.tell(
         f"{render.safe(found.policy)}: {render.moment(result.start)} to {render.moment(result.end)} ({span}, "
         f"{result.ticks} samples)"
     )
@@ -202,8 +202,9 @@ def _show(found: "Rehearsal") -> None:
         [row for _, row in sorted(troubles)],
     )
     daily = "-" if result.prunes_per_day is None else f"{result.prunes_per_day:.3g}"
-    screen.show(
-        f"\nPrunes: {result.prunes} ({daily} a day), of which {result.false_prunes} neither in a stall nor followed by"
+    screen.show("")
+    screen.tell(
+        f"Prunes: {result.prunes} ({daily} a day), of which {result.false_prunes} neither in a stall nor followed by"
         " a kill or a stall within 10 min."
     )
     _show_comparison(found)
@@ -220,7 +221,7 @@ def _show_comparison(found: "Rehearsal") -> None:
             (differs.moved, "moved"),
         )
     )
-    screen.show(f"Against {render.safe(found.against)}: {counts}.")
+    screen.tell(f"Against {found.against}: {counts}.")
     rows = [(each.time, ("new", *_decision(each))) for each in differs.new]
     rows += [(each.time, ("gone", *_decision(each))) for each in differs.gone]
     for each in differs.moved:
@@ -277,5 +278,5 @@ def suggest_(session: Session, *, name: str | None, past: "Recording", since: fl
         return
     for each in found:
         present, suggested = (render.quantity(value, each.unit) for value in (each.present, each.suggested))
-        screen.show(f"{each.rule}: {render.safe(each.metric)} {each.comparison} {present}; suggested {suggested}")
-        screen.show(f"  {render.safe(each.reason)}")
+        screen.tell(f"{each.rule}: {each.metric} {each.comparison} {present}; suggested {suggested}")
+        screen.tell(each.reason, before="  ")

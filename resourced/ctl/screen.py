@@ -45,11 +45,24 @@ def lined(text: str) -> None:
         show("\n".join(body))
 
 
-def tell(sentence: str) -> None:
-    """Print sentences; on a terminal they are folded between words."""
+def tell(sentence: str, *, before: str = "") -> None:
+    """Print sentences; on a terminal they are folded between words.
+
+    Args:
+        sentence: What is said.
+        before: Stands before the first line; the others are set in as far.
+    """
     columns = width()
     text = render.safe(sentence)
-    click.echo(textwrap.fill(text, min(columns, _PROSE_COLUMNS), break_on_hyphens=False) if columns else text)
+    if columns:
+        indent = " " * min(len(before), columns // 2)
+        room = max(columns, 2 * len(indent))
+        text = textwrap.fill(
+            text, min(room, _PROSE_COLUMNS), initial_indent=before, subsequent_indent=indent, break_on_hyphens=False
+        )
+        show(text)
+    else:
+        click.echo(before + text)
 
 
 def cut(line: str, columns: int | None) -> str:

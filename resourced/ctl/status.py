@@ -6,8 +6,8 @@ import click
 
 from resourced.client import ApiError, Client
 from resourced.ctl import screen
-from resourced.ctl.account import daemon_text
-from resourced.ctl.machine import machine_lines
+from resourced.ctl.account import daemon_lines
+from resourced.ctl.machine import LABEL_COLUMNS, machine_lines
 from resourced.ctl.options import common
 from resourced.ctl.session import Session
 from resourced.ctl.storage import store_text
@@ -26,8 +26,11 @@ def status(session: Session) -> None:
     if session.as_json:
         session.show_json({"daemon": daemon, "prune": verdict, "collectors": machine.get("collectors")})
         return
-    screen.show("\n".join(machine_lines(machine, verdict)))
-    screen.show(f"\ndaemon\n{daemon_text(daemon, machine.get('collectors') or {}, '  ')}")
+    for line in machine_lines(machine, verdict):
+        screen.tell(line[LABEL_COLUMNS:], before=line[:LABEL_COLUMNS])
+    screen.show("\ndaemon")
+    for name, text in daemon_lines(daemon, machine.get("collectors") or {}):
+        screen.tell(text, before=f"  {name:<11}")
     screen.show(f"\nhistory\n{store_text(daemon.get('history') or {}, '  ')}")
 
 

@@ -16,7 +16,7 @@ from resourced.policy import JudgeState, Myself, Preference, Tick
 from resourced.rehearsal import Policy, opened, rehearse, suggestions
 from resourced.snapshot import Snapshot
 from resourced.snapshot.gpus import GpuProcess, Gpus
-from resourced.surroundings import read_myself, read_surroundings, surroundings_event
+from resourced.surroundings import Surroundings, read_myself, read_surroundings, surroundings_event
 from tests.history.fakes import FakeClock
 from tests.policy.fakes import GIB, gpu, rules
 from tests.scenarios.profiles import profile
@@ -144,7 +144,7 @@ def test_who_resourced_was_and_what_owners_asked_for_is_part_of_the_past(leak: P
     wishes = {"/app.slice/leaky.service": Preference("omit", 0)}
     event = surroundings_event(5.0, myself, wishes)
 
-    assert read_surroundings(event.fields) == (myself, wishes)
+    assert read_surroundings(event.fields) == Surroundings(myself, wishes)
 
     with History(leak.parent, clock=FakeClock(), report=lambda *_: None) as history:
         history.record(event)

@@ -241,8 +241,10 @@ class FakeWorkloads:
         self.held: dict[str, Lease] = {each.id: each for each in (make_lease(), make_lease(id="w-2", uid=1000))}
         self.asked: list[tuple[Any, ...]] = []
         self.error: Exception | None = None
+        self.looked = asyncio.Event()
 
     def leases(self) -> Mapping[str, Lease]:
+        self.looked.set()
         return self.held
 
     def _note(self, *asked: Any) -> None:

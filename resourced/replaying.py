@@ -21,6 +21,7 @@ from resourced.manager import State
 from resourced.parts import access_settings, gap_seconds, log_settings, rules_of
 from resourced.player import Played, Player
 from resourced.service import DaemonService
+from resourced.workloads import Applicant, Lease, Wish
 
 
 def run(load: Callable[[], Loaded], path: Path, speed: float) -> int:
@@ -73,6 +74,33 @@ class Onlooker:
         return []
 
 
+class Nobody:
+    """Who is registered where nobody can be told any more: nobody."""
+
+    def leases(self) -> dict[str, Lease]:
+        """Return nobody."""
+        return {}
+
+    def register(self, wish: Wish, applicant: Applicant) -> Lease:
+        """Refuse: a recording asks nobody to give way."""
+        del wish, applicant
+        raise ActionRefused("a recording is served: nobody can be told about what is over")
+
+    def heartbeat(self, lease_id: str) -> None:
+        """Know of none."""
+        raise KeyError(lease_id)
+
+    def acknowledge(self, lease_id: str, decision: str | None) -> None:
+        """Know of none."""
+        del decision
+        raise KeyError(lease_id)
+
+    def release(self, lease_id: str, who: str) -> None:
+        """Know of none."""
+        del who
+        raise KeyError(lease_id)
+
+
 class ReplayService(DaemonService):
     """A recording as the API sees it."""
 
@@ -85,9 +113,14 @@ class ReplayService(DaemonService):
         describe: Callable[[], Mapping[str, Any]],
         configuration: Callable[[], Mapping[str, Any]],
     ) -> None:
-        onlooker = Onlooker()
         super().__init__(
-            player, recording, acting=onlooker, reload=reload, describe=describe, configuration=configuration
+            player,
+            recording,
+            acting=Onlooker(),
+            workloads=Nobody(),
+            reload=reload,
+            describe=describe,
+            configuration=configuration,
         )
         self._player = player
 

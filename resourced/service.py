@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from resourced import __version__, journal
-from resourced.api.service import HistoryView
+from resourced.api.service import HistoryView, WorkloadsView
 from resourced.collectors.base import Roots
 from resourced.collectors.processes import read_command_line
 from resourced.decision import LoggedEvent
@@ -97,6 +97,7 @@ class DaemonService:
         manager: Brings new states.
         history: Remembers.
         acting: Takes the steps of decisions.
+        workloads: Who is registered.
         reload: Reads the configuration again and puts it into force.
         describe: What else is told of the daemon in /healthz: configuration, listeners.
         configuration: What is in force, and where each value was said.
@@ -111,12 +112,14 @@ class DaemonService:
         history: Remembered,
         *,
         acting: Deeds,
+        workloads: WorkloadsView,
         reload: Callable[[], Awaitable[None]],
         describe: Callable[[], Mapping[str, Any]],
         configuration: Callable[[], Mapping[str, Any]],
         roots: Roots | None = None,
     ) -> None:
         self.history = history
+        self.workloads = workloads
         self._manager = manager
         self._acting = acting
         self._reload = reload
@@ -152,6 +155,7 @@ class DaemonService:
             "descriptors": used.descriptors,
             "log_level": journal.get_level(),
             "log_lines_dropped": journal.lines_dropped(),
+            "workloads": len(self.workloads.leases()),
             **self._describe(),
         }
         if rivals := self._acting.rivals():

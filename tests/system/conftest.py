@@ -20,6 +20,7 @@ ORDER = (
     "test_run",
     "test_sandbox",
     "test_ladder",
+    "test_workloads",
     "test_restart",
     "test_readonly",
     "test_upgrade",

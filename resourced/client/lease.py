@@ -123,4 +123,6 @@ class Absence:
         """Log it, unless it was."""
         if not cls.told:
             cls.told = True
-            logger.warning("this program is not told before it must give way, until resourced takes it in: %s", error)
+            logger.warning(
+                "this program is not told before it must give way, until resourced takes it in: %s", str(error)
+            )

@@ -28,18 +28,6 @@ def test_who_has_no_manager_of_their_own_is_told_and_served(machine: Machine) ->
     assert (code, "limits need a scope" in text) == (1, True), text
 
 
-def test_a_users_own_manager_makes_the_scope(machine: Machine) -> None:
-    machine.run("loginctl enable-linger alice")
-    machine.until("test -S /run/user/$(id -u alice)/systemd/private")
-    code, text = machine.attempt(f"runuser -u alice -- resourcectl run --name mine -- sh -c '{SHOW}; exit 4'")
-    machine.run("loginctl disable-linger alice")
-    assert code == 4, text
-    line = next(each for each in text.splitlines() if "mine" in each)
-    pid, group = line.split()
-    assert group.startswith("/user.slice/user-")
-    assert group.endswith(f"/run-mine-{pid}.scope")
-
-
 @pytest.mark.parametrize("option", ["", "--no-scope"])
 def test_a_command_that_does_not_exist_is_told(machine: Machine, option: str) -> None:
     code, text = machine.attempt(f"resourcectl run {option} -- no-such-command")

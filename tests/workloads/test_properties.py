@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,9 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from resourced.decision import Candidate, Request, Scope
 from resourced.errors import ActionRefused
 from resourced.policy import Look, Need
-from resourced.workloads import Lease, State
+from resourced.workloads import State
 from tests.actions import fakes
-from tests.actions.fakes import FakeWorld, decision, machine_of
+from tests.actions.fakes import FakeWorld, Holder, decision, machine_of
 from tests.workloads.fakes import Kit
 
 NAMES = ("a", "b", "c")
@@ -45,9 +46,10 @@ class Told:
     def __init__(self, machine: "Cooperating") -> None:
         self.all = machine
 
-    def approach(self, candidate: Candidate, look: Look, resource: str) -> Sequence[Lease]:
+    def approach(self, candidate: Candidate, look: Look, resource: str) -> Sequence[Holder]:
+        # Each as if it were a process of its own: of one that has given its lease up a word is taken only once.
         return [
-            self.all.kit.registry.leases[key]
+            Holder(key, model.grace, crc32(key.encode()))
             for key, model in self.all.model.items()
             if f"{model.target}:1" == candidate.key
         ]
@@ -144,6 +146,14 @@ class Cooperating(RuleBasedStateMachine):
         candidate = Candidate(Scope.PROCESS, f"{place}:1", place, usage=50.0)
         self.machine.submit(decision(RULE, candidate, number=self.number))
 
+    @rule(name=st.sampled_from(NAMES), place=st.sampled_from(TARGETS), grace=st.sampled_from([5.0, 20.0, 100.0]))
+    def squeeze(self, name: str, place: str, grace: float) -> None:
+        """What matters in one, since chance seldom brings it together."""
+        self.change_need(Need.FIRING)
+        self.register(name, place, grace, None)
+        self.decide(self.model[str(self.named(name))].target)
+        self.pass_time(0.5)
+
     @rule(need=st.sampled_from([Need.FIRING, Need.FIRING, Need.HOLDING, Need.OVER]))
     def change_need(self, need: Need) -> None:
         self.world.needs["low"] = need
@@ -232,5 +242,5 @@ class Cooperating(RuleBasedStateMachine):
 
 TestCooperating = Cooperating.TestCase
 TestCooperating.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

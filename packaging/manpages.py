@@ -52,15 +52,22 @@ def commands(program: click.Group, title: str) -> Iterator[str]:
     yield ".SH OPTIONS"
     yield from _options(program, context)
     yield f".SH {title}"
-    for name in program.list_commands(context):
-        verb = program.get_command(context, name)
+    yield from _verbs(program, context, program, "")
+
+
+def _verbs(group: click.Group, context: click.Context, program: click.Group, before: str) -> Iterator[str]:
+    """Yield the verbs of a group, each with those below it."""
+    for name in group.list_commands(context):
+        verb = group.get_command(context, name)
         if verb is None or verb.hidden:
             continue
         inner = click.Context(verb, info_name=name, parent=context)
         pieces = " ".join(piece for piece in verb.collect_usage_pieces(inner) if piece != "[OPTIONS]")
-        yield f".SS {escaped(f'{name} {pieces}'.strip())}"
+        yield f".SS {escaped(f'{before}{name} {pieces}'.strip())}"
         yield from paragraphs((verb.help or "").replace("\b", ""))
         yield from _options(verb, inner, without=program)
+        if isinstance(verb, click.Group):
+            yield from _verbs(verb, inner, program, f"{before}{name} ")
 
 
 def _options(command: click.Command, context: click.Context, without: click.Group | None = None) -> Iterator[str]:

@@ -102,10 +102,15 @@ below before or after its name, and prints JSON for programs with --json.
 * 3 :: No daemon answers.
 * 4 :: This user or token may not do it.
 * 5 :: There is no such decision, process, unit, metric or section.
+* 126, 127 :: run: the command can't be run; there is no such command. Once it runs, the code is its own.
 * 130, 141 :: Interrupted; the reader of the output went away.
 """,
         "ENVIRONMENT": """
+* RESOURCED_SOCKET :: Where the daemon is, as --socket or --url.
 * RESOURCED_TOKEN_FILE :: File with the token for TCP, as --token-file.
+* NO_COLOR :: If set, nothing is bold or coloured. Nothing is either where the output is no terminal.
+* RESOURCED_WORKLOAD, RESOURCED_WORKLOAD_FILE, MEMORY_PRESSURE_WATCH :: Set by run for the command: the id of its
+registration, the pipe on which it is told (--tell file), and where it hears of memory pressure.
 """,
         "EXAMPLES": """
 What happened at twelve past three, and who did it:
@@ -113,6 +118,16 @@ What happened at twelve past three, and who did it:
     resourcectl top --at 03:12
     resourcectl history memory.available --since 8h
     resourcectl decisions
+
+A training job that may be asked to go, with two minutes for its checkpoint and no more than half of the memory:
+
+    resourcectl run --priority low --grace 2min --memory-high 50% --signal USR1 -- python train.py
+
+Who takes part, what was frozen, and letting it run on:
+
+    resourcectl workloads
+    resourcectl freeze list
+    resourcectl thaw hog.service
 
 What is wrong with this installation, and what to do about it:
 

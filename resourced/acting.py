@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from resourced.actions import Action, Claims, Executor, Ledger, Machine, Settings, Target, all_actions
+from resourced.actions import Action, Claims, Executor, Ledger, Machine, Settings, Target, Workloads, all_actions
 from resourced.clock import Clock, SystemClock, read_boot_id
 from resourced.collectors.base import Roots
 from resourced.decision import Candidate, Decision, Outcome, Step
@@ -40,6 +40,7 @@ class LiveWorld:
         report: Writes to the log.
         ledger: What can be undone.
         roots: Where the kernel's trees are.
+        workloads: Who is told before anything is done.
     """
 
     def __init__(
@@ -51,8 +52,10 @@ class LiveWorld:
         ledger: Ledger,
         interrupted: Callable[[], bool],
         roots: Roots,
+        workloads: Workloads,
     ) -> None:
         self.clock: Clock = SystemClock()
+        self.workloads = workloads
         self.ledger = ledger
         self.claims = Claims()
         self.actions: Mapping[Step, Action] = all_actions(self.clock)
@@ -80,7 +83,9 @@ class LiveWorld:
             state = self._manager.tick()
         if state.judgement is None or state.snapshot.monotonic_seconds < decision.monotonic_seconds:
             return Look(Need.UNKNOWN)
-        return look_again(state.judgement, self._manager.rules, decision, candidate)
+        compared = self._manager.compared()
+        before = compared[1] if compared is not None else None
+        return look_again(state.judgement, self._manager.rules, decision, candidate, before)
 
     def open(self, candidate: Candidate, look: Look) -> Target:
         return Target.open(candidate, look.members, roots=self._roots, myself=self._manager.myself)
@@ -147,6 +152,7 @@ class Acting:
         guard: How often memory is looked at between two samples; None to look only with each.
         ledger_path: Where what can be undone is kept; None to remember in memory only.
         roots: Where the kernel's trees are.
+        workloads: Who is told before anything is done.
     """
 
     def __init__(
@@ -158,6 +164,7 @@ class Acting:
         settings: Settings,
         guard: GuardSettings | None,
         ledger_path: Path | None,
+        workloads: Workloads,
         roots: Roots | None = None,
     ) -> None:
         self._manager = manager
@@ -175,6 +182,7 @@ class Acting:
             ledger=ledger,
             interrupted=lambda: self.executor.interrupted,
             roots=self._roots,
+            workloads=workloads,
         )
         self.guard: Guard | None = None
         if guard is not None:
@@ -216,6 +224,14 @@ class Acting:
             ActionRefused: Nothing waits or is under way for it.
         """
         await self._ask(lambda machine: machine.veto(decision_id, who))
+
+    async def thaw(self, decision_id: str, who: str) -> None:
+        """Let what a decision has frozen run on.
+
+        Raises:
+            ActionRefused: Nothing is frozen for it, or it can't be thawed.
+        """
+        await self._ask(lambda machine: machine.thaw(decision_id, who))
 
     def describe(self) -> dict[str, Any]:
         """Return what is under way, what can be undone, and who else may kill."""

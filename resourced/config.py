@@ -125,10 +125,6 @@ class DaemonConfig(Section):
     """How long requests and actions under way may take when the daemon ends."""
 
 
-UNHEEDED = ("actions.workload_patience",)
-"""Beginnings of the keys that are checked and that nothing heeds yet; saying one is warned of."""
-
-
 class ResourceConfig(Section):
     """Everything that can be set. It never changes: a reload makes another."""
 

@@ -61,7 +61,9 @@ class ActionsConfig(Section):
     grace: Annotated[Duration, Field(ge=0, le=3600)] = 10.0
     """How long the effect of a step is awaited before the next one, for steps of a rule that don't say."""
     workload_patience: Annotated[Duration, Field(ge=0, le=3600)] = 30.0
-    """How long a registered workload that was asked to make room may take to answer."""
+    """How long a registered workload that was asked to give way may take to acknowledge."""
+    workload_grace_limit: Annotated[Duration, Field(ge=0, le=3600)] = 300.0
+    """How long one that has acknowledged may take at most, whatever it wishes; less if the forecast leaves less."""
     throttle_limit: Annotated[Duration, Field(ge=1, le=7 * 86400)] = 3600.0
     """Limits that were put on a target expire after this, whatever happens."""
     freeze_limit: Annotated[Duration, Field(ge=1, le=86400)] = 900.0

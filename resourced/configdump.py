@@ -67,6 +67,16 @@ def effective_text(loaded: Loaded) -> str:
     return "\n".join([*lines[1:], ""])
 
 
+def effective_values(loaded: Loaded) -> dict[str, Any]:
+    """Return what is in force as data: every setting by its dotted key, with where it was said, and the text."""
+    values = {}
+    for setting in settings():
+        value, key = _held(loaded.config, setting), ".".join(setting.key)
+        written = None if value is None else write_value(setting.written(value))
+        values[key] = {"written": written, "origin": str(loaded.origin(key))}
+    return {"files": [str(path) for path in loaded.files], "settings": values, "text": effective_text(loaded)}
+
+
 def _by_table() -> Iterator[tuple[tuple[str, ...], list[Setting]]]:
     for table in tables():
         inside = [each for each in settings() if each.key[:-1] == table]

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from resourced.config import UNHEEDED, ResourceConfig
+from resourced.config import ResourceConfig
 from resourced.configerrors import find_faults
 from resourced.configlayers import DEFAULT, Fault, Layer, Merged, Origin
 from resourced.configschema import by_key, settings, tables
@@ -131,10 +131,6 @@ def _build(reading: _Reading) -> Loaded:
     origins |= {".".join(map(str, key)): origin for key, origin in merged.origins.items() if key not in known}
     hasty = {key: text for key, text in config.hasty().items() if origins[key] != DEFAULT}
     reading.warnings += [f"{origins[key]}: {key}: {text}" for key, text in hasty.items()]
-    unheeded = [
-        key for key in origins if key.startswith(UNHEEDED) and origins[key].source not in ("default", "profile")
-    ]
-    reading.warnings += [f"{origins[key]}: {key}: nothing in this release heeds it" for key in unheeded]
     return Loaded(config, origins, tuple(reading.warnings), tuple(reading.files))
 
 

@@ -19,7 +19,9 @@ from resourced import __version__, journal
 from resourced.acting import Acting
 from resourced.clock import SystemClock
 from resourced.config import ResourceConfig, runtime_directory, state_directory
+from resourced.configdump import effective_values
 from resourced.configfiles import Loaded
+from resourced.cooperation import Cooperation
 from resourced.decision import Mode, Phase
 from resourced.errors import ConfigError
 from resourced.front import Front
@@ -108,6 +110,8 @@ class Daemon:
         self._history = History(directory, settings=history_settings(config), clock=SystemClock(), report=self._report)
         self._monitor = ResourceMonitor(sources_of(config), off=switched_off(config))
         self._history.open()
+        runtime = self._runtime_directory()
+        self._cooperation = Cooperation(runtime, report=self._report)
         self._manager = ResourceManager(
             self._monitor,
             rules,
@@ -115,6 +119,7 @@ class Daemon:
             interval_seconds=config.sampling.interval,
             report=self._report,
             judged=self._judged_before(),
+            workloads=self._cooperation.workloads,
         )
         self._acting = Acting(
             self._manager,
@@ -122,11 +127,18 @@ class Daemon:
             report=self._report,
             settings=action_settings(config),
             guard=guard_settings(config),
-            ledger_path=self._ledger_path(),
+            ledger_path=runtime / "actions.json" if runtime is not None else None,
+            workloads=self._cooperation,
         )
         self._messenger = Messenger(messenger_settings(config), self._report)
         service = DaemonService(
-            self._manager, self._history, acting=self._acting, reload=self.reload, describe=self._describe
+            self._manager,
+            self._history,
+            acting=self._acting,
+            workloads=self._cooperation,
+            reload=self.reload,
+            describe=self._describe,
+            configuration=lambda: effective_values(self._loaded),
         )
         for event, fields in self._early:
             service.keep(event, fields)
@@ -145,6 +157,7 @@ class Daemon:
         loop.set_default_executor(ThreadPoolExecutor(self._loaded.config.api.query_threads, "query"))
         self._manager.follow(self._messenger.take)
         self._messenger.start()
+        self._cooperation.start(self._manager, self._acting.executor.wake)
         self._acting.start()
         # In this order: who connects while it starts waits for the first sample, and is then answered with it.
         await asyncio.to_thread(self._manager.tick)
@@ -215,6 +228,7 @@ class Daemon:
         finally:
             ended = await asyncio.to_thread(self._acting.stop, self._loaded.config.daemon.stop_timeout)
             ended &= await asyncio.to_thread(self._messenger.stop, 0.5)
+            await asyncio.to_thread(self._cooperation.stop)
             await asyncio.to_thread(self._manager.stop)
             self._keeper.save()
             await asyncio.to_thread(self._history.close)
@@ -273,8 +287,8 @@ class Daemon:
     def _told_files(self) -> str:
         return ", ".join(map(str, self._loaded.files)) or "as shipped"
 
-    def _ledger_path(self) -> Path | None:
-        """Return where what acting has changed is written down: a file system that a boot empties, as the changes go.
+    def _runtime_directory(self) -> Path | None:
+        """Return where it is written down what was changed and who is registered: what a boot empties, as it must be.
 
         It is in memory, so that no slow disk holds up a step.
         """
@@ -283,7 +297,7 @@ class Daemon:
             directory.mkdir(parents=True, exist_ok=True, mode=0o755)
         except OSError:
             return None
-        return directory / "actions.json"
+        return directory
 
 
 class _Keeper:

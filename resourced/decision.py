@@ -200,6 +200,30 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """What a registered workload is asked: to give way by itself, before anything is done to it."""
+
+    decision: str
+    """Id of the decision."""
+    rule: str
+    """Its rule."""
+    level: Level
+    """How grave."""
+    resource: str
+    """What is to be freed."""
+    reason: str
+    """A sentence for a person."""
+    time: float
+    """Wall time at which it was asked, seconds since the epoch."""
+    deadline: float
+    """Wall time at which the next step follows; it may move earlier or later."""
+    grace_seconds: float
+    """Time that it has from being asked once it has acknowledged; less if the resource may not last so long."""
+    steps: tuple[Step, ...]
+    """What follows otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedEvent:
     """Something that the daemon told its log and that is worth keeping: warnings, and what is graver."""
 

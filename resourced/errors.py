@@ -66,5 +66,22 @@ class TargetGone(ResourcedError):  # noqa: N818 - an answer, not a fault
     """What a step was meant for exists no more, or its identity now belongs to something else."""
 
 
+class NotYours(ResourcedError):  # noqa: N818 - an answer, not a fault
+    """Only the owner of a process or of a registration, root and admins may do this."""
+
+
+class TooMany(ResourcedError):  # noqa: N818 - an answer, not a fault
+    """As many workloads are registered as may be.
+
+    Args:
+        message: What the limit is.
+        own: Whether it is the caller's own limit, and not that of the machine.
+    """
+
+    def __init__(self, message: str, *, own: bool) -> None:
+        super().__init__(message)
+        self.own = own
+
+
 class StepImpossible(ResourcedError):  # noqa: N818 - an answer, not a fault
     """A step has no meaning for this target, as a memory limit for a single process; the next one is taken."""

@@ -15,8 +15,8 @@ from resourced.decision import Decision, LoggedEvent, Verdict
 from resourced.listeners import Listeners
 from resourced.metrics import CATALOGUE
 from resourced.monitor import ResourceMonitor
-from resourced.policy import Judgement, JudgeState, Myself, Preference, Rule, Tick, gap_of, judge, required_metrics
-from resourced.policy.compile import default_rules
+from resourced.policy import Judgement, JudgeState, Myself, Preference, Rule, Tick, Workload, gap_of, judge
+from resourced.policy.compile import default_rules, required_metrics
 from resourced.policy.judge import GRAVITY
 from resourced.series import Extractor, Series
 from resourced.snapshot import Snapshot
@@ -87,9 +87,10 @@ class ResourceManager:
         report: Called with the name and fields of what is worth a line in the log.
         roots: Where the kernel's trees are mounted.
         judged: What the policy knew when the last process ended.
+        workloads: Returns who is registered; nobody if None.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it ties together what the rooms below it give
         self,
         monitor: ResourceMonitor | None = None,
         rules: tuple[Rule, ...] | None = None,
@@ -100,6 +101,7 @@ class ResourceManager:
         report: Report | None = None,
         roots: Roots | None = None,
         judged: JudgeState | None = None,
+        workloads: Callable[[], tuple[Workload, ...]] | None = None,
     ) -> None:
         self.monitor = monitor or ResourceMonitor()
         self.interval_seconds = interval_seconds
@@ -112,6 +114,8 @@ class ResourceManager:
         self._preferences: dict[str, Preference] = {}
         self._preferences_due = 0.0
         self._noted = -math.inf
+        self._noted_workloads: tuple[Workload, ...] = ()
+        self._workloads = workloads or tuple
         self._state: State | None = None
         self._earlier: list[Judgement] = []
         self._subscribers = Listeners()
@@ -284,14 +288,16 @@ class ResourceManager:
                 self._wake.wait(until - now)
 
     def _judge(self, snapshot: Snapshot, row: Sequence[float | None]) -> Judgement | None:
+        workloads = self._workloads()
         if snapshot.monotonic_seconds >= self._preferences_due:
             before = self._preferences
             if snapshot.cgroups is not None:
                 self._preferences = read_preferences(self._roots, snapshot.cgroups.nodes)
             self._preferences_due = snapshot.monotonic_seconds + _PREFERENCES_SECONDS
-            self._note_surroundings(snapshot, changed=self._preferences != before)
+            self._note_surroundings(snapshot, workloads, changed=self._preferences != before)
         self._take_note()
-        tick = Tick.of(snapshot, (self._extractor.layout, row), preferences=self._preferences, myself=self._myself)
+        values = self._extractor.layout, row
+        tick = Tick.of(snapshot, values, preferences=self._preferences, myself=self._myself, workloads=workloads)
         try:
             judgement = judge(self.judged, tick, self._rules, gap_seconds=gap_of(self.interval_seconds))
         except Exception as error:  # noqa: BLE001 - a fault in the policy must not end sampling, nor ever prune
@@ -299,16 +305,22 @@ class ResourceManager:
             self.judged = JudgeState.empty()
             return None
         self.judged = judgement.state
+        if judgement.decisions:
+            self._note_surroundings(snapshot, workloads, changed=False)
         if not self._earlier or snapshot.monotonic_seconds - self._earlier[-1].tick.monotonic_seconds >= _SLOPE_SECONDS:
             self._earlier = [*self._earlier[-1:], judgement]
         return judgement
 
-    def _note_surroundings(self, snapshot: Snapshot, *, changed: bool) -> None:
-        """Record what else the policy knows, so that replay judges as it was judged."""
+    def _note_surroundings(self, snapshot: Snapshot, workloads: tuple[Workload, ...], *, changed: bool) -> None:
+        """Record what else the policy knows, so that replay judges as it was judged.
+
+        Workloads come and go, so they are recorded with a decision and otherwise now and then.
+        """
+        changed |= workloads != self._noted_workloads
         if self._history is None or (not changed and snapshot.time < self._noted + _SURROUNDINGS_SECONDS):
             return
-        self._noted = snapshot.time
-        self._history.record(surroundings_event(snapshot.time, self._myself, self._preferences))
+        self._noted, self._noted_workloads = snapshot.time, workloads
+        self._history.record(surroundings_event(snapshot.time, self._myself, self._preferences, workloads))
 
     def announce(self, decision: Decision) -> None:
         """Remember a decision, log it and tell those who follow."""

@@ -51,6 +51,8 @@ def action_settings(config: ResourceConfig) -> ActionSettings:
         approval_seconds=actions.approval,
         kill_limit=policy.kill_limit,
         kill_interval_seconds=policy.kill_interval,
+        patience_seconds=actions.workload_patience,
+        grace_limit_seconds=actions.workload_grace_limit,
     )
 
 
@@ -213,6 +215,8 @@ LIVE = (
     "actions.throttle_limit",
     "actions.freeze_limit",
     "actions.approval",
+    "actions.workload_patience",
+    "actions.workload_grace_limit",
 )
 """Keys, or beginnings of keys, that a reload puts into force; all others wait for a restart."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import uvloop
 
 from resourced import journal
+from resourced.configdump import effective_values
 from resourced.configfiles import Loaded
 from resourced.errors import ActionRefused
 from resourced.front import Front
@@ -20,6 +21,7 @@ from resourced.manager import State
 from resourced.parts import access_settings, gap_seconds, log_settings, rules_of
 from resourced.player import Played, Player
 from resourced.service import DaemonService
+from resourced.workloads import Applicant, Lease, Wish
 
 
 def run(load: Callable[[], Loaded], path: Path, speed: float) -> int:
@@ -59,6 +61,10 @@ class Onlooker:
         """Refuse likewise."""
         await self.approve(decision_id, who)
 
+    async def thaw(self, decision_id: str, who: str) -> None:
+        """Refuse likewise."""
+        await self.approve(decision_id, who)
+
     def describe(self) -> dict[str, Any]:
         """Return that nothing is under way."""
         return {"courses": [], "changes": [], "rivals": []}
@@ -66,6 +72,33 @@ class Onlooker:
     def rivals(self) -> list[str]:
         """Return nobody."""
         return []
+
+
+class Nobody:
+    """Who is registered where nobody can be told any more: nobody."""
+
+    def leases(self) -> dict[str, Lease]:
+        """Return nobody."""
+        return {}
+
+    def register(self, wish: Wish, applicant: Applicant) -> Lease:
+        """Refuse: a recording asks nobody to give way."""
+        del wish, applicant
+        raise ActionRefused("a recording is served: nobody can be told about what is over")
+
+    def heartbeat(self, lease_id: str) -> None:
+        """Know of none."""
+        raise KeyError(lease_id)
+
+    def acknowledge(self, lease_id: str, decision: str | None) -> None:
+        """Know of none."""
+        del decision
+        raise KeyError(lease_id)
+
+    def release(self, lease_id: str, who: str) -> None:
+        """Know of none."""
+        del who
+        raise KeyError(lease_id)
 
 
 class ReplayService(DaemonService):
@@ -78,8 +111,17 @@ class ReplayService(DaemonService):
         *,
         reload: Callable[[], Awaitable[None]],
         describe: Callable[[], Mapping[str, Any]],
+        configuration: Callable[[], Mapping[str, Any]],
     ) -> None:
-        super().__init__(player, recording, acting=Onlooker(), reload=reload, describe=describe)
+        super().__init__(
+            player,
+            recording,
+            acting=Onlooker(),
+            workloads=Nobody(),
+            reload=reload,
+            describe=describe,
+            configuration=configuration,
+        )
         self._player = player
 
     def now(self) -> float:
@@ -122,7 +164,15 @@ class Replaying:
             report=journal.report,
         )
         self._front = Front(loaded.config)
-        self._front.open(ReplayService(self._player, recording, reload=self.reload, describe=self._describe))
+        self._front.open(
+            ReplayService(
+                self._player,
+                recording,
+                reload=self.reload,
+                describe=self._describe,
+                configuration=lambda: effective_values(self._loaded),
+            )
+        )
 
     async def live(self) -> None:
         """Serve until told to end."""

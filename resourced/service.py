@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from resourced import __version__, journal
-from resourced.api.service import HistoryView
+from resourced.api.service import HistoryView, WorkloadsView
 from resourced.collectors.base import Roots
 from resourced.collectors.processes import read_command_line
 from resourced.decision import LoggedEvent
@@ -77,6 +77,10 @@ class Deeds(Protocol):
         """Call a decision off; raises ActionRefused."""
         ...
 
+    async def thaw(self, decision_id: str, who: str) -> None:
+        """Let what a decision has frozen run on; raises ActionRefused."""
+        ...
+
     def describe(self) -> Mapping[str, Any]:
         """Return what is under way, what can be undone, and who else may kill."""
         ...
@@ -93,8 +97,10 @@ class DaemonService:
         manager: Brings new states.
         history: Remembers.
         acting: Takes the steps of decisions.
+        workloads: Who is registered.
         reload: Reads the configuration again and puts it into force.
         describe: What else is told of the daemon in /healthz: configuration, listeners.
+        configuration: What is in force, and where each value was said.
         roots: Where the kernel's trees are mounted.
     """
 
@@ -106,15 +112,19 @@ class DaemonService:
         history: Remembered,
         *,
         acting: Deeds,
+        workloads: WorkloadsView,
         reload: Callable[[], Awaitable[None]],
         describe: Callable[[], Mapping[str, Any]],
+        configuration: Callable[[], Mapping[str, Any]],
         roots: Roots | None = None,
     ) -> None:
         self.history = history
+        self.workloads = workloads
         self._manager = manager
         self._acting = acting
         self._reload = reload
         self._describe = describe
+        self._configuration = configuration
         self._roots = roots or Roots()
         self._began = time.monotonic()
 
@@ -145,6 +155,7 @@ class DaemonService:
             "descriptors": used.descriptors,
             "log_level": journal.get_level(),
             "log_lines_dropped": journal.lines_dropped(),
+            "workloads": len(self.workloads.leases()),
             **self._describe(),
         }
         if rivals := self._acting.rivals():
@@ -205,6 +216,10 @@ class DaemonService:
         """Put the configuration as it is now written into force."""
         await self._reload()
 
+    def configuration(self) -> Mapping[str, Any]:
+        """Return what is in force, and where each value was said."""
+        return self._configuration()
+
     async def approve(self, decision_id: str, who: str) -> None:
         """Let a decision that waits be carried out."""
         await self._acting.approve(decision_id, who)
@@ -212,6 +227,10 @@ class DaemonService:
     async def veto(self, decision_id: str, who: str) -> None:
         """Call a decision off; what can be undone is undone."""
         await self._acting.veto(decision_id, who)
+
+    async def thaw(self, decision_id: str, who: str) -> None:
+        """Let what a decision has frozen run on."""
+        await self._acting.thaw(decision_id, who)
 
     def actions(self) -> Mapping[str, Any]:
         """Return what is under way, what can be undone, and who else may kill."""

@@ -1,13 +1,14 @@
-"""What the policy must know besides the sample: who resourced is, and what owners of cgroups asked for."""
+"""What the policy must know besides the sample: who resourced is, what owners of cgroups asked for, who registered."""
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from resourced.collectors.base import Roots, read_text
 from resourced.decision import LoggedEvent
-from resourced.policy import Myself, Preference
+from resourced.policy import Myself, Preference, Workload
 
 _XATTRS = (
     ("omit", "trusted.oomd_omit"),
@@ -24,22 +25,41 @@ SURROUNDINGS = "policy_surroundings"
 _INFO = 6
 
 
-def surroundings_event(time: float, myself: Myself, preferences: Mapping[str, Preference]) -> LoggedEvent:
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the policy knows besides the sample."""
+
+    myself: Myself | None = None
+    """Who resourced is."""
+    preferences: Mapping[str, Preference] = field(default_factory=dict)
+    """What owners of cgroups asked for, by path."""
+    workloads: tuple[Workload, ...] = ()
+    """Registered workloads."""
+
+
+def surroundings_event(
+    time: float, myself: Myself, preferences: Mapping[str, Preference], workloads: tuple[Workload, ...] = ()
+) -> LoggedEvent:
     """Return an event that says what the policy knows besides the sample."""
     fields = {
         "pid": myself.pid,
         "ancestors": sorted(myself.ancestors),
         "cgroup": myself.cgroup,
         "preferences": {path: [p.kind, p.owner_uid, p.ancestor_uid] for path, p in preferences.items()},
+        "workloads": [asdict(each) for each in workloads],
     }
-    told = f"resourced is process {myself.pid}; owners of {len(preferences)} control groups have wishes"
+    told = (
+        f"resourced is process {myself.pid}; owners of {len(preferences)} control groups have wishes;"
+        f" registered workloads: {len(workloads)}"
+    )
     return LoggedEvent(time, SURROUNDINGS, _INFO, told, fields)
 
 
-def read_surroundings(fields: Mapping[str, Any]) -> tuple[Myself, dict[str, Preference]]:
-    """Return what such an event says."""
+def read_surroundings(fields: Mapping[str, Any]) -> Surroundings:
+    """Return what such an event says; those of older releases know of no workloads."""
     preferences = {path: Preference(*wish) for path, wish in fields["preferences"].items()}
-    return Myself(fields["pid"], frozenset(fields["ancestors"]), fields["cgroup"]), preferences
+    workloads = tuple(Workload(**each) for each in fields.get("workloads", ()))
+    return Surroundings(Myself(fields["pid"], frozenset(fields["ancestors"]), fields["cgroup"]), preferences, workloads)
 
 
 def read_myself(roots: Roots) -> Myself:

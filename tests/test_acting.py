@@ -141,6 +141,22 @@ def test_a_veto_thaws_what_was_frozen(tmp_path: Path) -> None:
         outcomes_of(daemon, lambda each: any(o["result"] == "undone" for o in each))
 
 
+def test_what_was_frozen_can_be_thawed_while_the_rest_goes_on(tmp_path: Path) -> None:
+    text = config(tmp_path, "freeze", grace="60s")
+    with hog(tmp_path) as process, running(tmp_path, text=text) as daemon, daemon.unix() as client:
+        assert await_stopped(process.pid)
+        outcomes_of(daemon, lambda _: bool(daemon.get("/actions")["changes"]))
+        [course] = daemon.get("/actions")["courses"]
+        assert client.post(f"/decisions/{course['decision']}/thaw").status_code == 200
+        assert await_stopped(process.pid, stopped=False)
+        outcomes_of(daemon, lambda each: any("thawed by uid" in (o["detail"] or "") for o in each))
+        assert daemon.get("/actions")["changes"] == []
+        assert [each["decision"] for each in daemon.get("/actions")["courses"]] == [course["decision"]]
+        again = client.post(f"/decisions/{course['decision']}/thaw")
+        assert (again.status_code, "nothing is frozen" in again.text) == (409, True)
+        assert process.poll() is None
+
+
 def test_the_end_of_the_daemon_thaws_what_it_froze(tmp_path: Path) -> None:
     with hog(tmp_path) as process, running(tmp_path, text=config(tmp_path, "freeze", grace="60s")) as daemon:
         assert await_stopped(process.pid)

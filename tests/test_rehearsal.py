@@ -12,11 +12,11 @@ from resourced.history.records import to_decision, to_text
 from resourced.manager import ResourceManager
 from resourced.monitor import ResourceMonitor
 from resourced.past import past
-from resourced.policy import JudgeState, Myself, Preference, Tick
+from resourced.policy import JudgeState, Myself, Preference, Tick, Workload
 from resourced.rehearsal import Policy, opened, rehearse, suggestions
 from resourced.snapshot import Snapshot
 from resourced.snapshot.gpus import GpuProcess, Gpus
-from resourced.surroundings import read_myself, read_surroundings, surroundings_event
+from resourced.surroundings import Surroundings, read_myself, read_surroundings, surroundings_event
 from tests.history.fakes import FakeClock
 from tests.policy.fakes import GIB, gpu, rules
 from tests.scenarios.profiles import profile
@@ -98,6 +98,43 @@ def test_replay_gives_decision_for_decision_what_was_stored(
     assert found.result.ticks == len(snapshots)
 
 
+def test_who_was_registered_at_a_decision_is_part_of_the_past_and_replay_decides_the_same(tmp_path: Path) -> None:
+    compiled = rules(
+        {
+            "name": "registered-first",
+            "level": "soft",
+            "metric": "memory.available",
+            "below": "100%",
+            "scope": "workload",
+            "rank": ["lowest_priority", "largest"],
+            "min_gain": 0,
+            "cooldown": "20s",
+        }
+    )
+    snapshots = [machine(tick) for tick in ticks("leak")][:240]
+    running = snapshots[200].processes
+    assert running is not None
+    largest = sorted(running.items, key=lambda each: each.memory_bytes, reverse=True)
+    everyone = [Workload(f"w-{p.pid}", f"job {p.pid}", p.pid, None, p.uid, -p.pid, p.start_time_ticks) for p in largest]
+    registered: list[tuple[Workload, ...]] = [()]
+    with History(tmp_path, clock=FakeClock(), report=lambda *_: None) as history:
+        manager = ResourceManager(Tape(iter(snapshots)), compiled, history=history, workloads=lambda: registered[-1])
+        for number, _ in enumerate(snapshots):
+            # They come and go at every seventh sample, so that those of a decision are seldom those noted before.
+            if number % 7 == 0:
+                registered.append(tuple(everyone[: 1 + number // 7 % max(1, len(everyone))]))
+            manager.tick()
+
+    with opened(tmp_path / "history.db") as store:
+        stored = sorted(store.decisions(limit=1000), key=lambda each: (each.time, each.id))
+        found = rehearse(store, Policy("w", compiled, 30.0), *FOREVER, None)
+
+    again = sorted((to_decision(to_text(each)) for each in found.result.decisions), key=lambda d: (d.time, d.id))
+    targets = [each.target.name for each in stored if each.target]
+    assert len(set(targets)) > 1
+    assert again == stored
+
+
 @pytest.fixture(scope="module")
 def leak(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of a daemon that watched the leak."""
@@ -144,7 +181,7 @@ def test_who_resourced_was_and_what_owners_asked_for_is_part_of_the_past(leak: P
     wishes = {"/app.slice/leaky.service": Preference("omit", 0)}
     event = surroundings_event(5.0, myself, wishes)
 
-    assert read_surroundings(event.fields) == (myself, wishes)
+    assert read_surroundings(event.fields) == Surroundings(myself, wishes)
 
     with History(leak.parent, clock=FakeClock(), report=lambda *_: None) as history:
         history.record(event)

@@ -2,7 +2,7 @@
 
 from resourced.actions.base import Action, Order
 from resourced.actions.claims import Claims
-from resourced.actions.course import Settings, World
+from resourced.actions.course import Settings, Workloads, World
 from resourced.actions.executor import Executor
 from resourced.actions.freeze import Freeze
 from resourced.actions.ledger import Change, Ledger
@@ -25,6 +25,7 @@ __all__ = [
     "Order",
     "Settings",
     "Target",
+    "Workloads",
     "World",
     "all_actions",
 ]

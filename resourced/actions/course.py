@@ -10,7 +10,7 @@ from resourced.actions.claims import Claims
 from resourced.actions.ledger import Ledger
 from resourced.actions.target import Target
 from resourced.clock import Clock
-from resourced.decision import Candidate, Decision, Outcome, Step
+from resourced.decision import Candidate, Decision, Outcome, Request, Step
 from resourced.policy import Look, Need, Rule
 from resourced.policy.judge import GRAVITY
 from resourced.policy.ranking import eligible
@@ -50,6 +50,10 @@ class Settings:
     """Most targets that are terminated or killed in kill_interval_seconds."""
     kill_interval_seconds: float = 600.0
     """The time that kill_limit counts."""
+    patience_seconds: float = 30.0
+    """How long a registered workload that was asked to give way may take to acknowledge."""
+    grace_limit_seconds: float = 300.0
+    """How long one that has acknowledged may take at most, whatever it wishes."""
 
 
 @dataclass(slots=True)
@@ -66,6 +70,58 @@ class Pending:
     """What the target held of it before."""
     ended: float | None = None
     """CLOCK_MONOTONIC when the target was seen to have ended."""
+
+
+class Leaseholder(Protocol):
+    """A registered workload, as much of it as the machine of courses has to know."""
+
+    @property
+    def id(self) -> str:
+        """Its lease."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        ...
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        ...
+
+    @property
+    def start_time_ticks(self) -> int:
+        """Start of the process."""
+        ...
+
+    @property
+    def grace_seconds(self) -> float:
+        """Time that it wants after being told."""
+        ...
+
+
+@dataclass(slots=True)
+class Asked:
+    """Those who were asked to give way before the first step, and how long they are awaited."""
+
+    decision: str
+    """Id of the decision for which they were asked."""
+    holders: tuple[Leaseholder, ...]
+    pending: Pending
+    """What was before; ended when all have gone by themselves."""
+    least: float
+    """CLOCK_MONOTONIC before which the next step isn't due anyway."""
+    due: float = 0.0
+    """CLOCK_MONOTONIC until which they are awaited."""
+    acknowledged: set[str] = field(default_factory=set)
+    """Leases whose answer was taken note of."""
+    exhausted: float | None = None
+    """CLOCK_MONOTONIC at which nothing may be left of the resource; None if that can't be told."""
+    looked: float = 0.0
+    """CLOCK_MONOTONIC when that was last thought about."""
+    over: bool = False
+    """Nobody is awaited any more."""
 
 
 @dataclass(slots=True)
@@ -87,6 +143,8 @@ class Course:
     approved_by: str | None = None
     pressed: float = 0.0
     """CLOCK_MONOTONIC when what was begun was last gone further with."""
+    asked: Asked | None = None
+    """Registered workloads that were asked first; None as long as nobody was looked for."""
 
     @property
     def gravity(self) -> int:
@@ -97,6 +155,30 @@ class Course:
     def resource(self) -> str:
         """Return what is to be freed."""
         return self.rule.resource
+
+
+class Workloads(Protocol):
+    """Registered workloads, and how they are reached."""
+
+    def approach(self, candidate: Candidate, look: Look, resource: str) -> Sequence[Leaseholder]:
+        """Return who is registered in a target that will be dealt with, and wake who waits there for pressure."""
+        ...
+
+    def ask(self, lease_id: str, request: Request) -> None:
+        """Ask a workload to give way."""
+        ...
+
+    def move(self, lease_id: str, decision: str, deadline: float) -> None:
+        """Say that the next step follows earlier or later: at what wall time."""
+        ...
+
+    def has_acknowledged(self, lease_id: str, decision: str) -> bool | None:
+        """Return whether a workload has said that it gives way; None if it has gone or was released."""
+        ...
+
+    def withdraw(self, lease_id: str, decision: str, reason: str) -> None:
+        """Ask no longer."""
+        ...
 
 
 class World(Protocol):
@@ -120,6 +202,11 @@ class World(Protocol):
     @property
     def claims(self) -> Claims:
         """Who may touch somebody next."""
+        ...
+
+    @property
+    def workloads(self) -> Workloads:
+        """Who is told before anything is done."""
         ...
 
     def rules(self) -> Sequence[Rule]:

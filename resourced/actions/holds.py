@@ -39,7 +39,20 @@ class Holds:
         now = self._world.clock.boottime()
         self._put_back([each for each in self._world.ledger.changes if each.expired(now)], "expired")
 
-    def _put_back(self, changes: Iterable[Change], result: str) -> None:
+    def undo(self, changes: Iterable[Change], why: str) -> bool:
+        """Put these back now, although they were asked for; return whether all are.
+
+        Args:
+            changes: Some that are in force.
+            why: Told with each.
+        """
+        asked = list(changes)
+        for each in asked:
+            self._again.pop(each.place, None)
+        self._put_back(asked, "undone", why)
+        return not any(each in self._world.ledger.changes for each in asked)
+
+    def _put_back(self, changes: Iterable[Change], result: str, why: str | None = None) -> None:
         told: dict[tuple[str, str, str], tuple[Change, list[str]]] = {}
         now = self._world.clock.monotonic()
         for change in reversed(list(changes)):
@@ -58,4 +71,4 @@ class Holds:
             told.setdefault(key, (change, []))[1].append(sentence)
         for change, sentences in told.values():
             shown = sentences if len(sentences) <= _MOST_TOLD else [f"{len(sentences)} changes put back"]
-            self._tell.put_back(change, result, "; ".join(shown))
+            self._tell.put_back(change, result, "; ".join([why, *shown] if why else shown))

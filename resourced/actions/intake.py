@@ -1,6 +1,7 @@
 """Decisions that come in, and people's word on them: which run, which wait, which are called off."""
 
-from resourced.actions.course import ENDING, FREEING, Backoff, Course, Pending, Settings, Status, World
+from resourced.actions.asking import Asking
+from resourced.actions.course import ENDING, FREEING, Asked, Backoff, Course, Pending, Settings, Status, World
 from resourced.actions.holds import Holds
 from resourced.actions.ledger import Change
 from resourced.actions.target import Target
@@ -27,6 +28,7 @@ class Intake:
         self._world = world
         self._tell = Teller(world)
         self._holds = Holds(world, self._tell)
+        self._asking = Asking(world, self._tell)
         self._backoff = Backoff()
         self._acted: dict[str, tuple[float, str, int]] = {}
 
@@ -62,8 +64,7 @@ class Intake:
             return
         for each in busy:
             if each.candidate.key == decision.target.key:
-                # What was done to it stays: it belongs to the target, and the graver ladder goes on from there.
-                self._supersede(each)
+                self._go_on(each, course, now)
         self.courses.append(course)
 
     def adopt(self, decision: Decision, target: Target, step: Step, detail: str, look: Look, began: float) -> None:
@@ -85,6 +86,8 @@ class Intake:
             if each.resource == rule.resource and each.candidate.key == decision.target.key:
                 self._supersede(each)
         course = Course(decision, rule, decision.target, Status.RUNNING, began, target)
+        before = Pending(step, detail, began, look.left, look.usage)
+        course.asked = Asked(decision.id, (), before, began, over=True)  # there was no time to ask
         self._world.claims.release(rule.resource, decision.target.key)
         self.courses.append(course)
         order = list(Step)
@@ -121,14 +124,28 @@ class Intake:
         self._backoff.leave(course.candidate.key, self._now(), _VETOED_SECONDS)
         self._tell.event("vetoed", course, caller=who)
         self._tell.outcome(course, "called_off", f"refused by {who}")
-        self._close(course)
+        self._close(course, f"refused by {who}")
         self._holds.sweep(self._held_keys())
 
+    def thaw(self, identity: str, who: str) -> None:
+        """Let what a decision has frozen run on; all else stays as it is, and the next rung comes when it is due.
+
+        Raises:
+            ActionRefused: Nothing is frozen for it, or the kernel refuses.
+        """
+        frozen = [each for each in self.changes if each.decision == identity and each.step is Step.FREEZE]
+        if not frozen:
+            raise ActionRefused("nothing is frozen for this decision; resourcectl freeze list lists what is")
+        if not self._holds.undo(frozen, f"thawed by {who}"):
+            raise ActionRefused(f"{frozen[0].target} can't be thawed now, which is tried again; the journal says why")
+
     def hurry(self, resource: str) -> None:
-        """Cut short the time that the gravest decisions leave to a target that was asked to end."""
+        """Cut short the time that the gravest decisions leave to a target that was asked to end or to give way."""
         for course in self._with(Status.RUNNING):
-            asked = course.taken[-1:] == [Step.TERMINATE]
-            if course.gravity == 0 and course.resource == resource and asked:
+            if course.gravity != 0 or course.resource != resource:
+                continue
+            self._asking.hurry(course, self._now())
+            if course.taken[-1:] == [Step.TERMINATE]:
                 course.due = min(course.due, self._now())
 
     def _took(self, course: Course, rung: Rung, detail: str, look: Look, began: float) -> None:
@@ -148,13 +165,25 @@ class Intake:
             self._world.ledger.count_end(clock.boottime(), self.settings.kill_interval_seconds)
         self._tell.step(course, rung.step, detail)
 
+    def _go_on(self, before: Course, course: Course, now: float) -> None:
+        """Let a graver course go on where one with the same target stands.
+
+        What was done to the target stays, since it belongs to the target; whom it was asked of is awaited no longer
+        than before.
+        """
+        course.asked, before.asked = before.asked, None
+        if course.asked is not None and not course.asked.over:
+            course.due = max(now, course.asked.due)
+        self._supersede(before)
+
     def _supersede(self, course: Course) -> None:
         for pending in course.pending:
             self._tell.effect(course, pending, None, "a graver decision went on from there")
         self._close(course)
 
-    def _close(self, course: Course) -> None:
+    def _close(self, course: Course, why: str = "nothing more is asked") -> None:
         course.status = Status.OVER
+        self._asking.withdraw(course, why)
         self._world.claims.release(course.resource, course.candidate.key)
         if course in self.courses:
             self.courses.remove(course)

@@ -7,7 +7,7 @@ decides who must give way or when; that is asked of the policy anew each time.
 from dataclasses import replace
 
 from resourced.actions.base import Order
-from resourced.actions.course import ENDING, FREEING, Course, Status, measured, next_candidate
+from resourced.actions.course import ENDING, FREEING, Asked, Course, Status, measured, next_candidate
 from resourced.actions.intake import Intake, may_go_on
 from resourced.actions.target import Target
 from resourced.decision import Step
@@ -33,6 +33,7 @@ class Machine(Intake):
             try:
                 self._settle(course, now)
                 self._recover(course, now)
+                self._hear(course, now)
                 self._press(course, now)
             except Exception as error:  # noqa: BLE001 - the border of acting: a fault ends this course and no other
                 self._fail(course, _fault(error), now, more=False)
@@ -47,7 +48,7 @@ class Machine(Intake):
         for course in list(self.courses):
             for pending in course.pending:
                 self._tell.effect(course, pending, None, "the daemon ends before the effect was known")
-            self._close(course)
+            self._close(course, "the daemon ends")
         self._holds.sweep(frozenset())
         self._world.ledger.flush()
 
@@ -70,11 +71,16 @@ class Machine(Intake):
                     pending.ended = now
                 over = now >= (course.due if pending.ended is None else pending.ended + self.settings.settle_seconds)
             else:
-                over = now >= pending.began + self.settings.settle_seconds
+                over = now >= (pending.ended or pending.began) + self.settings.settle_seconds
             if over:
                 course.pending.remove(pending)
                 look = self._world.look(course.decision, course.candidate, fresh=True)
-                self._tell.effect(course, pending, measured(pending, look), None)
+                gain = measured(pending, look)
+                self._tell.effect(course, pending, gain, None)
+                if pending.step is Step.NOTIFY:
+                    self._tell.event("workload_yielded", course, detail=pending.detail, freed=gain)
+                    self._close(course)
+                    return
         touched = course.target is not None and any(step in FREEING for step in course.taken)
         if touched and not course.pending and course.target is not None and not course.target.alive:
             self._close(course)
@@ -92,14 +98,28 @@ class Machine(Intake):
         elif rule is None or not may_go_on(rule.mode, course):
             self._call_off(course, f"the mode of the rule is {rule.mode if rule else 'off'} now")
 
+    def _hear(self, course: Course, now: float) -> None:
+        """Wait for those who were asked to give way; if all have done so, nothing more is done."""
+        if self._asking.look(course, now, self.settings) and course.asked is not None:
+            self._yielded(course, course.asked, now)
+
+    def _yielded(self, course: Course, asked: Asked, now: float) -> None:
+        asked.over, asked.pending.ended = True, now
+        course.pending.append(asked.pending)
+        course.status = Status.WATCHING
+        key, gravity = course.candidate.key, course.gravity
+        self._acted[course.resource] = (now, key, gravity)
+        self._world.claims.take(course.resource, key, gravity, now, now + self.settings.settle_seconds, owner="machine")
+
     def _call_off(self, course: Course, why: str) -> None:
+        self._asking.called_off(course, why)
         if course.status in (Status.WAITING, Status.RUNNING) and next_rung(course.rule.rungs, course.taken):
             self._tell.outcome(course, "called_off", why)
         # The effect of what can't be undone is still awaited, so that it is told; nothing more is done.
-        if any(pending.step in ENDING for pending in course.pending):
+        if any(pending.step in ENDING or pending.step is Step.NOTIFY for pending in course.pending):
             course.status = Status.WATCHING
         else:
-            self._close(course)
+            self._close(course, why)
 
     def _press(self, course: Course, now: float) -> None:
         if course.status not in (Status.RUNNING, Status.WATCHING) or now - course.pressed < _AGAIN_SECONDS:
@@ -149,11 +169,10 @@ class Machine(Intake):
             return False
         try:
             target = self._hold(course, look, now)
-            while (rung := next_rung(course.rule.rungs, course.taken)) is not None:
-                if self._too_many(course, rung.step) or not self._claim(course, rung, now):
-                    return False
-                if self._take(course, target, rung, look):
-                    return True
+            if course.asked is None and self._ask(course, target, look, now):
+                return True
+            self._asking.overdue(course, now)
+            return self._climb(course, target, look, now)
         except TargetGone as error:
             self._gone(course, error, now)
         except ActionRefused as error:
@@ -161,9 +180,26 @@ class Machine(Intake):
             self._another(course, now)
         except ActionFailed as error:
             self._fail(course, error, now)
-        else:
-            self._bottom(course, now)
         return False
+
+    def _climb(self, course: Course, target: Target, look: Look, now: float) -> bool:
+        """Take the next rung that means something for the target; return whether anything was done."""
+        while (rung := next_rung(course.rule.rungs, course.taken)) is not None:
+            if self._too_many(course, rung.step) or not self._claim(course, rung, now):
+                return False
+            if self._take(course, target, rung, look):
+                return True
+        self._bottom(course, now)
+        return False
+
+    def _ask(self, course: Course, target: Target, look: Look, now: float) -> bool:
+        """Ask registered workloads first, at once with whom the first rung tells; return whether they are awaited."""
+        if not self._asking.begin(course, look, now, self.settings):
+            return False
+        rung = next_rung(course.rule.rungs, course.taken)
+        if rung is not None and rung.step is Step.NOTIFY and self._take(course, target, rung, look):
+            self._asking.not_before(course, course.due, self.settings)
+        return True
 
     def _hold(self, course: Course, look: Look, now: float) -> Target:
         """Return the target, pinned and looked over at this very moment."""
@@ -226,6 +262,9 @@ class Machine(Intake):
 
     def _gone(self, course: Course, error: TargetGone, now: float) -> None:
         """It left by itself, or because it was asked to. What it held comes free, so nobody else is touched for now."""
+        if course.asked is not None and course.asked.holders and not any(step in FREEING for step in course.taken):
+            self._yielded(course, course.asked, now)
+            return
         if not any(step in ENDING for step in course.taken):
             self._tell.outcome(course, "called_off", str(error))
         if not any(step in FREEING for step in course.taken):
@@ -253,6 +292,7 @@ class Machine(Intake):
         if candidate is None:
             self._close(course)
             return
+        self._asking.withdraw(course, "somebody else is dealt with instead")
         if course.target is not None:
             course.target.close()
         course.target, course.candidate, course.taken, course.pending = None, candidate, [], []

@@ -50,6 +50,8 @@ class Caller:
     """What is allowed."""
     uid: int | None = None
     """Whose processes are the caller's own; None over TCP."""
+    pid: int | None = None
+    """The process that connected; None over TCP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def identify(settings: AccessSettings, scope: Mapping[str, Any]) -> Caller:
     peer = scope.get("state", {}).get("peer")
     if isinstance(peer, Peer):
         admin = peer.uid in (0, settings.own_uid) or _in_group(peer, settings.admin_group)
-        return Caller(f"uid {peer.uid} pid {peer.pid}", Right.ADMIN if admin else Right.READ, peer.uid)
+        return Caller(f"uid {peer.uid} pid {peer.pid}", Right.ADMIN if admin else Right.READ, peer.uid, peer.pid)
     check_host(settings, [value for name, value in headers if name == b"host"])
     given = [value for name, value in headers if name == b"authorization"]
     client = scope.get("client")
@@ -178,6 +180,21 @@ def require(caller: Caller, right: Right) -> None:
         challenge = {"www-authenticate": 'Bearer realm="resourced"'}
         raise Problem(401, "this needs a token; send it as Authorization: Bearer …", headers=challenge)
     raise Problem(403, f"{caller.name} may not do this; it takes root, the admin group or an admin token")
+
+
+def require_socket(caller: Caller) -> None:
+    """Refuse a caller over TCP, of whom the kernel doesn't tell who it is.
+
+    Raises:
+        Problem: 403.
+    """
+    if caller.uid is None:
+        raise Problem(403, "this goes over the Unix socket alone, where the kernel tells who asks")
+
+
+def may_see(caller: Caller, uid: int) -> bool:
+    """Return whether a caller may see, and change, what belongs to a user."""
+    return caller.right is Right.ADMIN or caller.uid == uid
 
 
 def check_host(settings: AccessSettings, hosts: list[bytes]) -> None:

@@ -6,7 +6,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from resourced.api import actions, changes, openapi, past, reads, records
+from resourced.api import actions, changes, configuration, openapi, past, reads, records, workloads
 from resourced.api.access import AccessSettings, Peer
 from resourced.api.endpoint import Border, Context, Endpoint, Path
 from resourced.api.events import Hub
@@ -48,6 +48,8 @@ class App:
             *records.endpoints(),
             *actions.endpoints(),
             *changes.endpoints(),
+            *configuration.endpoints(),
+            *workloads.endpoints(),
         )
         self._version = service.version
         self.encoded = Encoded(service, settings.resources)

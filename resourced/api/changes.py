@@ -12,7 +12,7 @@ from resourced.api.problem import Problem
 from resourced.api.records import no_decision
 from resourced.errors import ActionRefused
 
-_DONE: dict[str, Any] = {
+DONE: dict[str, Any] = {
     "type": "object",
     "required": ["done"],
     "properties": {"done": {"const": True}},
@@ -20,9 +20,15 @@ _DONE: dict[str, Any] = {
 }
 
 
-def _done(call: Call, what: str, **fields: Any) -> ASGIApp:
+def audited(call: Call, what: str, **fields: Any) -> None:
+    """Write down who changed what."""
     about = {"caller": call.caller.name, "method": call.request.method, "path": call.request.url.path}
     call.service.audit("api_changed", {**about, "change": what, **fields})
+
+
+def done(call: Call, what: str, **fields: Any) -> ASGIApp:
+    """Return that something was done, and write it down."""
+    audited(call, what, **fields)
     return json_answer({"done": True})
 
 
@@ -35,32 +41,35 @@ async def _log_level(call: Call) -> ASGIApp:
         call.service.set_log_level(level)
     except ValueError as error:
         raise Problem(422, str(error), parameter="level") from None
-    return _done(call, "log-level", level=level)
+    return done(call, "log-level", level=level)
 
 
 async def _reload(call: Call) -> ASGIApp:
-    await _no_body(call)
+    await no_body(call)
     await call.service.reload()
-    return _done(call, "reload")
+    return done(call, "reload")
 
 
-async def _no_body(call: Call) -> None:
+async def no_body(call: Call) -> None:
+    """Refuse a body where none has a meaning; raises Problem."""
     if await call.body():
         raise Problem(422, "no body is expected here", parameter="body")
 
 
 def _judged(verb: str) -> Callable[[Call], Awaitable[ASGIApp]]:
     async def handle(call: Call) -> ASGIApp:
-        await _no_body(call)
+        await no_body(call)
         identity = call.request.path_params["id"]
         if await asyncio.to_thread(call.service.history.decision, identity) is None:
             raise no_decision(identity)
         service = call.service
         try:
-            await (service.approve if verb == "approve" else service.veto)(identity, call.caller.name)
+            await {"approve": service.approve, "veto": service.veto, "thaw": service.thaw}[verb](
+                identity, call.caller.name
+            )
         except ActionRefused as error:
             raise Problem(409, str(error)) from None
-        return _done(call, verb, decision=identity)
+        return done(call, verb, decision=identity)
 
     return handle
 
@@ -76,13 +85,13 @@ def endpoints() -> list[Endpoint]:
     refused = (403, 408, 413)
     admin: dict[str, Any] = {"method": "POST", "right": Right.ADMIN}
     return [
-        Endpoint("/log-level", _log_level, "Change what is logged.", _DONE, problems=refused, body=level, **admin),
-        Endpoint("/reload", _reload, "Read the configuration again.", _DONE, problems=refused, **admin),
+        Endpoint("/log-level", _log_level, "Change what is logged.", DONE, problems=refused, body=level, **admin),
+        Endpoint("/reload", _reload, "Read the configuration again.", DONE, problems=refused, **admin),
         Endpoint(
             "/decisions/{id}/approve",
             _judged("approve"),
             "Let an advised decision be carried out.",
-            _DONE,
+            DONE,
             problems=(*refused, 404, 409, 503),
             **admin,
         ),
@@ -90,7 +99,15 @@ def endpoints() -> list[Endpoint]:
             "/decisions/{id}/veto",
             _judged("veto"),
             "Call a decision off.",
-            _DONE,
+            DONE,
+            problems=(*refused, 404, 409, 503),
+            **admin,
+        ),
+        Endpoint(
+            "/decisions/{id}/thaw",
+            _judged("thaw"),
+            "Let what a decision has frozen run on; whatever else was done stays, and goes on.",
+            DONE,
             problems=(*refused, 404, 409, 503),
             **admin,
         ),

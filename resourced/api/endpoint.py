@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from resourced.api.access import AccessSettings, Caller, Right, identify, require
+from resourced.api.access import AccessSettings, Caller, Right, identify, require, require_socket
 from resourced.api.answers import SECURITY_HEADERS, Answer, to_json
 from resourced.api.events import Hub
 from resourced.api.limits import Limits
@@ -100,6 +100,12 @@ class Endpoint:
     """Schemas of further forms of the answer by media type; one for JSON is an alternative."""
     statuses: Mapping[int, Any] = field(default_factory=dict)
     """Further statuses that are no problems."""
+    status: int = 200
+    """Status of the answer."""
+    owned: bool = False
+    """Whether it is about something that belongs to somebody, and to be had by that one and by admins alone."""
+    unix_only: bool = False
+    """Whether only callers over the Unix socket may."""
 
 
 class Path:
@@ -122,6 +128,8 @@ class Path:
             raise Problem(405, detail, headers={"allow": self._allow})
         caller: Caller = scope["caller"]
         require(caller, endpoint.right)
+        if endpoint.unix_only:
+            require_socket(caller)
         values = read_parameters(scope["query_string"], endpoint.parameters, self._context.service.now())
         call = Call(self._context, Request(scope, receive), caller, values)
         answer = await endpoint.handle(call)

@@ -9,13 +9,15 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from resourced.api.access import Caller, may_see
 from resourced.api.answers import SECURITY_HEADERS, to_json
 from resourced.api.limits import Limits
 from resourced.api.problem import Problem
 from resourced.api.service import Service, StateView
 from resourced.decision import Decision, Outcome, Phase
+from resourced.workloads import LeaseChange
 
-KINDS = ("sample", "decision", "outcome", "rule", "collector", "event")
+KINDS = ("sample", "decision", "outcome", "rule", "collector", "event", "workload")
 """Kinds of events; samples come only if they are asked for."""
 USUAL = KINDS[1:]
 _QUEUE = 256
@@ -29,27 +31,30 @@ class Event:
     time: float
     id: str | None
     text: bytes
+    uid: int | None = None
+    """To whom alone it is sent, besides admins; None for everybody."""
 
 
-def make_event(kind: str, time: float, value: Any, *, resumable: bool = False) -> Event:
+def make_event(kind: str, time: float, value: Any, *, resumable: bool = False, uid: int | None = None) -> Event:
     """Return an event; one that can be resumed from carries an id that sorts by time."""
     data = to_json(value)
     identity = f"{time:.6f}-{zlib.crc32(data):08x}" if resumable else None
     head = f"event: {kind}\n" + (f"id: {identity}\n" if identity else "")
-    return Event(kind, time, identity, head.encode() + b"data: " + data + b"\n\n")
+    return Event(kind, time, identity, head.encode() + b"data: " + data + b"\n\n", uid)
 
 
 class Stream:
-    """One reader: what it wants and what waits for it."""
+    """One reader: what it wants, what it may see and what waits for it."""
 
-    def __init__(self, kinds: frozenset[str], abort: Callable[[], None] | None) -> None:
+    def __init__(self, kinds: frozenset[str], caller: Caller, abort: Callable[[], None] | None) -> None:
         self.kinds = kinds
+        self.caller = caller
         self.queue: asyncio.Queue[Event | None] = asyncio.Queue(_QUEUE)
         self._abort = abort
 
     def put(self, event: Event) -> bool:
         """Hand an event over; returns False and cuts the reader off if too much waits already."""
-        if event.kind not in self.kinds:
+        if event.kind not in self.kinds or (event.uid is not None and not may_see(self.caller, event.uid)):
             return True
         try:
             self.queue.put_nowait(event)
@@ -131,6 +136,8 @@ class Hub:
             self._publish(make_event(kind, snapshot.time, value))
 
     def _on_record(self, item: Any) -> None:
+        if isinstance(item, LeaseChange):
+            self._wake()
         if self._streams:
             self._publish(record_event(item))
 
@@ -222,7 +229,9 @@ class Hub:
 
 
 def record_event(item: Any) -> Event:
-    """Return the event of a Decision, an Outcome or a LoggedEvent."""
+    """Return the event of a Decision, an Outcome, a LoggedEvent or a LeaseChange."""
+    if isinstance(item, LeaseChange):
+        return make_event("workload", item.workload.heard, item, uid=item.workload.uid)
     kind = "decision" if isinstance(item, Decision) else "outcome" if isinstance(item, Outcome) else "event"
     return make_event(kind, item.time, item, resumable=True)
 

@@ -103,7 +103,7 @@ def _operation(endpoint: Endpoint, parts: dict[str, Any] | None) -> dict[str, An
     for media_type, schema in endpoint.also.items():
         first = content.get(media_type)
         content[media_type] = {"schema": {"anyOf": [first["schema"], schema]} if first else schema}
-    responses: dict[str, Any] = {"200": {"description": endpoint.summary, "content": content}}
+    responses: dict[str, Any] = {str(endpoint.status): {"description": endpoint.summary, "content": content}}
     if endpoint.method == "GET":
         responses["304"] = {"description": "The caller's copy, named by If-None-Match, is still good."}
     for status, schema in endpoint.statuses.items():

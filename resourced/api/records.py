@@ -62,7 +62,7 @@ async def _events(call: Call) -> ASGIApp:
         return await asyncio.to_thread(_past, call, since, last, kinds)
 
     state = call.request.scope.get("state", {})
-    stream = Stream(kinds, state.get("abort"))
+    stream = Stream(kinds, call.caller, state.get("abort"))
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         await call.context.hub.serve(stream, scope, receive, send, missed)

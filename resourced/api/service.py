@@ -5,6 +5,7 @@ from typing import Any, BinaryIO, Protocol
 
 from resourced.decision import Decision, Outcome, Verdict
 from resourced.snapshot import Snapshot
+from resourced.workloads import Applicant, Lease, Wish
 
 
 class StateView(Protocol):
@@ -86,6 +87,43 @@ class HistoryView(Protocol):
         ...
 
 
+class WorkloadsView(Protocol):
+    """Registered workloads. Whatever changes something may block for as long as writing a small file takes."""
+
+    def leases(self) -> Mapping[str, Lease]:
+        """Return who is registered, by id; replaced whole, never changed."""
+        ...
+
+    def register(self, wish: Wish, applicant: Applicant) -> Lease:
+        """Register a workload, or replace the lease that its process has under this name.
+
+        Raises:
+            TargetGone: There is no such process.
+            NotYours: It belongs to somebody else, or only admins may wish for this.
+            ActionRefused: It can't be registered.
+            ActionFailed: It can't be told as it wants to be.
+            TooMany: So many are registered already.
+        """
+        ...
+
+    def heartbeat(self, lease_id: str) -> None:
+        """Hear from a workload; raises KeyError if it isn't registered."""
+        ...
+
+    def acknowledge(self, lease_id: str, decision: str | None) -> None:
+        """Take note that a workload gives way.
+
+        Raises:
+            KeyError: It isn't registered.
+            ActionRefused: Nothing is asked of it, or not for this decision.
+        """
+        ...
+
+    def release(self, lease_id: str, who: str) -> None:
+        """Let a workload go; raises KeyError if it isn't registered."""
+        ...
+
+
 class Service(Protocol):
     """The daemon as the API sees it. Methods that may block or wait are coroutines; all others return at once."""
 
@@ -97,6 +135,11 @@ class Service(Protocol):
     @property
     def history(self) -> HistoryView:
         """The history."""
+        ...
+
+    @property
+    def workloads(self) -> WorkloadsView:
+        """Registered workloads."""
         ...
 
     @property
@@ -146,6 +189,10 @@ class Service(Protocol):
         """
         ...
 
+    def configuration(self) -> Mapping[str, Any]:
+        """Return what is in force: files, every setting with where it was said, and all of it as text."""
+        ...
+
     async def approve(self, decision_id: str, who: str) -> None:
         """Let an advised decision be carried out.
 
@@ -159,6 +206,14 @@ class Service(Protocol):
 
         Raises:
             ActionRefused: It is too late, or nothing was to be done.
+        """
+        ...
+
+    async def thaw(self, decision_id: str, who: str) -> None:
+        """Let what a decision has frozen run on.
+
+        Raises:
+            ActionRefused: Nothing is frozen for it.
         """
         ...
 

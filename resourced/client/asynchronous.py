@@ -1,7 +1,8 @@
 """The client for programs with an event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -11,6 +12,7 @@ from resourced.client.base import ClientBase, check, read, repeatable, stream_he
 from resourced.client.calls import Call
 from resourced.client.download import new_file
 from resourced.client.sse import EventParser, ServerEvent
+from resourced.client.workloads import Workload
 from resourced.decision import Decision, Verdict
 
 if TYPE_CHECKING:
@@ -180,11 +182,63 @@ class AsyncClient(ClientBase):
         """Refuse a decision that waits."""
         return await self.do(calls.answer(identity, "veto"))
 
-    async def events(self, kinds: Sequence[str] | None = None) -> AsyncIterator[ServerEvent]:
+    async def thaw(self, identity: str) -> Any:
+        """Let what a decision has frozen run on."""
+        return await self.do(calls.answer(identity, "thaw"))
+
+    async def register_workload(self, **wishes: Any) -> Workload:
+        """Register this process, or another of the same user, as a workload that is told before it must give way.
+
+        Args:
+            wishes: name, pid, scope, priority, tell, signal, grace_seconds, restartable, heartbeat_seconds; the daemon
+                has a default for each.
+        """
+        return await self.do(calls.register_workload(**wishes))
+
+    async def workloads(self) -> list[Workload]:
+        """Return the caller's own workloads; for those who may change things, all."""
+        return await self.do(calls.workloads())
+
+    async def workload(self, identity: str, *, wait: float | None = None) -> Workload:
+        """Return one workload.
+
+        Args:
+            identity: Its id.
+            wait: For how many seconds, 60 at most, to wait until something changes about it.
+        """
+        return await self.do(calls.workload(identity, wait))
+
+    async def heartbeat(self, identity: str) -> None:
+        """Give a sign of life of a workload that was registered with `heartbeat_seconds`."""
+        await self.do(calls.heartbeat(identity))
+
+    async def acknowledge(self, identity: str, decision: str | None = None) -> None:
+        """Say that a workload was told and now gives way, so that it gets the time that it wants.
+
+        Args:
+            identity: Its id.
+            decision: The request that is meant; the present one if not given.
+        """
+        await self.do(calls.acknowledge(identity, decision))
+
+    async def release_workload(self, identity: str) -> None:
+        """End a registration: nothing more is asked of it, and nothing more is done to it for what was asked."""
+        await self.do(calls.release_workload(identity))
+
+    async def events(
+        self,
+        kinds: Sequence[str] | None = None,
+        *,
+        since: float | str | None = None,
+        connected: Callable[[], Awaitable[None]] | None = None,
+    ) -> AsyncGenerator[ServerEvent, None]:
         """Yield what happens, for ever; a break of the connection is bridged while patience lasts.
 
         Args:
-            kinds: Which kinds of events; all if not given.
+            kinds: Which kinds of events; all but samples if not given.
+            since: Begin with what was recorded since this time.
+            connected: Awaited whenever the stream has begun: whatever happens from then on is yielded, so that asking
+                how things stand now leaves no gap.
         """
         import httpx  # noqa: PLC0415 - imported when the first question is asked
 
@@ -192,9 +246,10 @@ class AsyncClient(ClientBase):
         pauses = self._pauses()
         while True:
             try:
-                async for event in self._stream(parser, kinds):
-                    pauses = self._pauses()
-                    yield event
+                async with aclosing(self._stream(parser, stream_query(kinds, since), connected)) as stream:
+                    async for event in stream:
+                        pauses = self._pauses()
+                        yield event
                 failure: httpx.TransportError = httpx.RemoteProtocolError("the stream ended")
             except httpx.TransportError as error:
                 failure = error
@@ -216,21 +271,23 @@ class AsyncClient(ClientBase):
         pauses = self._pauses()
         while True:
             try:
-                return read(call, await self._open().request(call.method, call.path, params=call.query, json=call.body))
+                return read(call, await self._open().request(**self._request(call)))
             except httpx.TransportError as error:
                 pause = next(pauses, None) if repeatable(error, call.method) else None
                 if pause is None:
                     raise self._failure(error) from error
             await asyncio.sleep(pause)
 
-    async def _stream(self, parser: EventParser, kinds: Sequence[str] | None) -> AsyncIterator[ServerEvent]:
-        asked = self._open().stream(
-            "GET", "/events", params=stream_query(kinds), headers=stream_headers(parser), timeout=None
-        )
+    async def _stream(
+        self, parser: EventParser, query: dict[str, Any], connected: Callable[[], Awaitable[None]] | None
+    ) -> AsyncGenerator[ServerEvent, None]:
+        asked = self._open().stream("GET", "/events", params=query, headers=stream_headers(parser), timeout=None)
         async with asked as response:
             if not response.is_success:
                 await response.aread()
                 check(response)
+            if connected is not None:
+                await connected()
             async for line in response.aiter_lines():
                 event = parser.feed(line)
                 if event:

@@ -46,6 +46,10 @@ class ClientBase:
             headers["authorization"] = f"Bearer {self._token}"
         return {"base_url": self.target.base_url, "headers": headers, "timeout": self._timeout, "trust_env": False}
 
+    def _request(self, call: Call[Any]) -> dict[str, Any]:
+        asked = {"method": call.method, "url": call.path, "params": call.query, "json": call.body}
+        return {**asked, "timeout": self._timeout + call.patience_seconds}
+
     def _pauses(self) -> Iterator[float]:
         """Yield the pauses between attempts, growing, until patience is used up."""
         spent, pause = 0.0, _FIRST_PAUSE
@@ -114,6 +118,6 @@ def stream_headers(parser: EventParser) -> dict[str, str]:
     return headers
 
 
-def stream_query(kinds: Sequence[str] | None) -> dict[str, Any]:
+def stream_query(kinds: Sequence[str] | None, since: float | str | None = None) -> dict[str, Any]:
     """Return the parameters of the stream of events."""
-    return {"kind": list(kinds)} if kinds else {}
+    return {**({"kind": list(kinds)} if kinds else {}), **({"since": since} if since is not None else {})}

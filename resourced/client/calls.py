@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
 from resourced.client import answers
+from resourced.client import workloads as documents
 from resourced.client.answers import Explained, Resource, Table, Top
+from resourced.client.workloads import Workload
 from resourced.decision import Decision, Verdict
 
 if TYPE_CHECKING:
@@ -20,11 +22,12 @@ class Call(Generic[T]):
     """One request and how its answer is read.
 
     Attributes:
-        method: GET or POST.
+        method: GET, POST or DELETE.
         path: Path below the server.
         parse: Makes the answer from the decoded JSON.
         params: Query parameters; those that are None are left out.
         body: Sent as JSON.
+        patience_seconds: How long the daemon may take besides the usual, because it was asked to wait.
     """
 
     method: str
@@ -32,6 +35,7 @@ class Call(Generic[T]):
     parse: Callable[[Any], T]
     params: dict[str, Any] = field(default_factory=dict)
     body: Any = None
+    patience_seconds: float = 0.0
 
     @property
     def query(self) -> dict[str, Any]:
@@ -107,8 +111,44 @@ def decision(identity: str) -> Call[Explained]:
 
 
 def answer(identity: str, verb: str) -> Call[Any]:
-    """Approve or veto a decision that waits."""
+    """Give one's word on a decision: approve, veto or thaw."""
     return Call("POST", f"/decisions/{quote(identity, safe='')}/{verb}", _same)
+
+
+def register_workload(**wishes: Any) -> Call[Workload]:
+    """Register a workload; wishes that are None are left to the daemon."""
+    body = {name: value for name, value in wishes.items() if value is not None}
+    return Call("POST", "/workloads", documents.workload, body=body)
+
+
+def workloads() -> Call[list[Workload]]:
+    """List the workloads that the caller may see."""
+    return Call("GET", "/workloads", documents.workloads)
+
+
+def workload(identity: str, wait_seconds: float | None) -> Call[Workload]:
+    """Read one workload, at once or when something changed about it."""
+    params = {"wait": wait_seconds}
+    return Call("GET", _workload(identity), documents.workload, params, patience_seconds=wait_seconds or 0.0)
+
+
+def heartbeat(identity: str) -> Call[Any]:
+    """Give a sign of life."""
+    return Call("POST", _workload(identity, "/heartbeat"), _same)
+
+
+def acknowledge(identity: str, decision: str | None) -> Call[Any]:
+    """Say that the request was understood."""
+    return Call("POST", _workload(identity, "/acknowledge"), _same, body={"decision": decision} if decision else {})
+
+
+def release_workload(identity: str) -> Call[Any]:
+    """End a registration."""
+    return Call("DELETE", _workload(identity), _same)
+
+
+def _workload(identity: str, verb: str = "") -> str:
+    return f"/workloads/{quote(identity, safe='')}{verb}"
 
 
 def set_log_level(level: str) -> Call[Any]:

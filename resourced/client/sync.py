@@ -1,7 +1,9 @@
 """The client for programs that wait."""
 
+import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -11,6 +13,7 @@ from resourced.client.base import ClientBase, check, read, repeatable, stream_he
 from resourced.client.calls import Call
 from resourced.client.download import new_file
 from resourced.client.sse import EventParser, ServerEvent
+from resourced.client.workloads import Workload
 from resourced.decision import Decision, Verdict
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ class Client(ClientBase):
     """
 
     _http: "httpx.Client | None" = None
+    _line: socket.socket | None = None
+    _interrupted = False
 
     def __enter__(self) -> Self:
         return self
@@ -45,6 +50,14 @@ class Client(ClientBase):
         if self._http is not None:
             self._http.close()
             self._http = None
+
+    def interrupt(self) -> None:
+        """End `events` for whoever reads them: the one method that another thread may call."""
+        self._interrupted = True
+        line = self._line
+        if line is not None:
+            with suppress(OSError):  # it is closed already
+                line.shutdown(socket.SHUT_RDWR)
 
     def get(self, path: str, **params: Any) -> Any:
         """Return the decoded JSON of any path."""
@@ -178,11 +191,63 @@ class Client(ClientBase):
         """Refuse a decision that waits."""
         return self.do(calls.answer(identity, "veto"))
 
-    def events(self, kinds: Sequence[str] | None = None) -> Iterator[ServerEvent]:
+    def thaw(self, identity: str) -> Any:
+        """Let what a decision has frozen run on."""
+        return self.do(calls.answer(identity, "thaw"))
+
+    def register_workload(self, **wishes: Any) -> Workload:
+        """Register this process, or another of the same user, as a workload that is told before it must give way.
+
+        Args:
+            wishes: name, pid, scope, priority, tell, signal, grace_seconds, restartable, heartbeat_seconds; the daemon
+                has a default for each.
+        """
+        return self.do(calls.register_workload(**wishes))
+
+    def workloads(self) -> list[Workload]:
+        """Return the caller's own workloads; for those who may change things, all."""
+        return self.do(calls.workloads())
+
+    def workload(self, identity: str, *, wait: float | None = None) -> Workload:
+        """Return one workload.
+
+        Args:
+            identity: Its id.
+            wait: For how many seconds, 60 at most, to wait until something changes about it.
+        """
+        return self.do(calls.workload(identity, wait))
+
+    def heartbeat(self, identity: str) -> None:
+        """Give a sign of life of a workload that was registered with `heartbeat_seconds`."""
+        self.do(calls.heartbeat(identity))
+
+    def acknowledge(self, identity: str, decision: str | None = None) -> None:
+        """Say that a workload was told and now gives way, so that it gets the time that it wants.
+
+        Args:
+            identity: Its id.
+            decision: The request that is meant; the present one if not given.
+        """
+        self.do(calls.acknowledge(identity, decision))
+
+    def release_workload(self, identity: str) -> None:
+        """End a registration: nothing more is asked of it, and nothing more is done to it for what was asked."""
+        self.do(calls.release_workload(identity))
+
+    def events(
+        self,
+        kinds: Sequence[str] | None = None,
+        *,
+        since: float | str | None = None,
+        connected: Callable[[], None] | None = None,
+    ) -> Iterator[ServerEvent]:
         """Yield what happens, for ever; a break of the connection is bridged while patience lasts.
 
         Args:
-            kinds: Which kinds of events; all if not given.
+            kinds: Which kinds of events; all but samples if not given.
+            since: Begin with what was recorded since this time.
+            connected: Called whenever the stream has begun: whatever happens from then on is yielded, so that asking
+                how things stand now leaves no gap.
         """
         import httpx  # noqa: PLC0415 - imported when the first question is asked
 
@@ -190,12 +255,14 @@ class Client(ClientBase):
         pauses = self._pauses()
         while True:
             try:
-                for event in self._stream(parser, kinds):
+                for event in self._stream(parser, stream_query(kinds, since), connected):
                     pauses = self._pauses()
                     yield event
                 failure: httpx.TransportError = httpx.RemoteProtocolError("the stream ended")
             except httpx.TransportError as error:
                 failure = error
+            if self._was_interrupted():
+                return
             pause = next(pauses, None)
             if pause is None:
                 raise self._failure(failure) from failure
@@ -214,25 +281,32 @@ class Client(ClientBase):
         pauses = self._pauses()
         while True:
             try:
-                return read(call, self._open().request(call.method, call.path, params=call.query, json=call.body))
+                return read(call, self._open().request(**self._request(call)))
             except httpx.TransportError as error:
                 pause = next(pauses, None) if repeatable(error, call.method) else None
                 if pause is None:
                     raise self._failure(error) from error
             time.sleep(pause)
 
-    def _stream(self, parser: EventParser, kinds: Sequence[str] | None) -> Iterator[ServerEvent]:
-        asked = self._open().stream(
-            "GET", "/events", params=stream_query(kinds), headers=stream_headers(parser), timeout=None
-        )
+    def _stream(
+        self, parser: EventParser, query: dict[str, Any], connected: Callable[[], None] | None
+    ) -> Iterator[ServerEvent]:
+        asked = self._open().stream("GET", "/events", params=query, headers=stream_headers(parser), timeout=None)
         with asked as response:
             if not response.is_success:
                 response.read()
                 check(response)
+            self._line = response.extensions["network_stream"].get_extra_info("socket")
+            if self._was_interrupted():  # before there was a line to cut
+                return
+            if connected is not None:
+                connected()
             for line in response.iter_lines():
                 event = parser.feed(line)
                 if event:
                     yield event
+                if self._was_interrupted():
+                    return
 
     def _chunks(self, call: Call[Any]) -> Iterator[bytes]:
         """Yield the body of an answer that is no JSON; it is asked for once, and may take its time."""
@@ -246,6 +320,9 @@ class Client(ClientBase):
                 yield from response.iter_bytes()
         except httpx.TransportError as error:
             raise self._failure(error) from error
+
+    def _was_interrupted(self) -> bool:
+        return self._interrupted
 
     def _open(self) -> "httpx.Client":
         if self._http is None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from resourced.ctl import render
+from resourced.ctl import render, screen
 from resourced.ctl.options import common
 from resourced.ctl.session import Session
 
@@ -21,15 +21,15 @@ def actions(session: Session) -> None:
         return
     for rival in found["rivals"]:
         about = f" ({rival['about']})" if rival["about"] else ""
-        click.echo(render.safe(f"{rival['name']} may kill on this machine too{about}"))
+        screen.tell(f"{rival['name']} may kill on this machine too{about}")
     if not found["courses"] and not found["changes"]:
-        click.echo("Nothing is under way.")
+        screen.show("Nothing is under way.")
     if found["courses"]:
         rows = [(c["decision"], c["status"], _ladder(c), c["rule"], c["target"]) for c in found["courses"]]
-        click.echo(render.columns(("DECISION", "STATUS", "STEPS", "RULE", "TARGET"), rows, left=5))
+        screen.table(("DECISION", "STATUS", "STEPS", "RULE", "TARGET"), rows, left=5)
     if found["changes"]:
         held = [(c["decision"], _what(c), _left(c["expires"]), c["target"]) for c in found["changes"]]
-        click.echo(render.columns(("DECISION", "CHANGED", "EXPIRES IN", "TARGET"), held, left=4))
+        screen.table(("DECISION", "CHANGED", "EXPIRES IN", "TARGET"), held, left=4)
 
 
 def _ladder(course: dict[str, Any]) -> str:
@@ -44,4 +44,4 @@ def _what(change: dict[str, Any]) -> str:
 
 
 def _left(expires: float) -> str:
-    return f"{max(0, round((expires - time.time()) / 60))} min"
+    return render.remaining(expires - time.time())

@@ -18,11 +18,16 @@ VERBS = {
     "actions": "actions:actions",
     "approve": "decisions:approve",
     "veto": "decisions:veto",
+    "freeze": "freeze:freeze",
+    "thaw": "freeze:thaw",
+    "run": "launch:run",
+    "workloads": "workloads:workloads",
     "policy": "policy:policy",
     "doctor": "doctor:doctor",
-    "watch": "daemon:watch",
+    "watch": "watch:watch",
     "desktop": "desktop:desktop",
     "catalog": "status:catalog",
+    "config": "config:config",
     "log-level": "daemon:log_level",
     "reload": "daemon:reload_",
     "completion": "daemon:completion",
@@ -53,6 +58,6 @@ def app(context: click.Context, /, **options: Any) -> None:
     """Ask resourced what this machine does, did, and what must give way.
 
     Exit codes: 0 done, 1 refused or failed, 2 wrong command line, 3 the daemon is not running, 4 not allowed,
-    5 not found, 130 interrupted, 141 the reader of the output went away.
+    5 not found, 126 and 127 run could not start its command, 130 interrupted, 141 the reader of the output went away.
     """
     context.obj = make_session(None, **options)

@@ -1,37 +1,12 @@
-"""`resourcectl watch`, `log-level`, `reload` and `completion`: what concerns the daemon itself."""
-
-from typing import Any
+"""`resourcectl log-level`, `reload` and `completion`: what concerns the daemon itself."""
 
 import click
 
-from resourced.client.sse import ServerEvent
-from resourced.ctl import render
+from resourced.ctl import screen
 from resourced.ctl.options import common
 from resourced.ctl.session import Session
 
 _LEVELS = ("error", "warning", "info", "debug")
-
-
-@click.command()
-@click.option("--kind", "kinds", multiple=True, help="Only this kind of event; may be repeated.")
-@click.option("--count", type=click.IntRange(1), help="End after so many.")
-@common
-def watch(session: Session, kinds: tuple[str, ...], count: int | None) -> None:
-    """Show what happens, as it happens."""
-    with session.client(patience_seconds=60.0 if count is None else 0.0) as client:
-        for number, event in enumerate(client.events(kinds or None), 1):
-            if session.as_json:
-                session.show_json({"kind": event.kind, "id": event.id, "data": event.data})
-            else:
-                click.echo(_line(event))
-            if number == count:
-                return
-
-
-def _line(event: ServerEvent) -> str:
-    data: dict[str, Any] = event.data if isinstance(event.data, dict) else {"message": str(event.data)}
-    told = data.get("message") or data.get("detail") or data.get("rule") or f"sample {data.get('sequence', '-')}"
-    return f"{render.moment(data.get('time'))}  {event.kind:<9} {render.safe(str(told))}"
 
 
 @click.command("log-level")
@@ -41,7 +16,7 @@ def log_level(session: Session, level: str) -> None:
     """Change how much the daemon logs, until its next start."""
     with session.client() as client:
         body = client.set_log_level(level)
-    session.show_json(body) if session.as_json else click.echo(f"The daemon logs {level} and graver now.")
+    session.show_json(body) if session.as_json else screen.show(f"The daemon logs {level} and graver now.")
 
 
 @click.command("reload")
@@ -50,7 +25,7 @@ def reload_(session: Session) -> None:
     """Let the daemon read its configuration again."""
     with session.client() as client:
         body = client.reload()
-    session.show_json(body) if session.as_json else click.echo("The configuration was read again.")
+    session.show_json(body) if session.as_json else screen.show("The configuration was read again.")
 
 
 @click.command()

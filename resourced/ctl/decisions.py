@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from resourced.client.answers import items
-from resourced.ctl import render
+from resourced.ctl import render, screen
 from resourced.ctl.options import common
 from resourced.ctl.session import Session
 
@@ -16,7 +16,7 @@ from resourced.ctl.session import Session
 @click.option("--rule", help="Only of this rule.")
 @click.option("--unit", help="Only on this unit.")
 @click.option("--user", help="Only on this user.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
+@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
 @common
 def decisions(session: Session, **filters: Any) -> None:
     """List what was decided, newest first."""
@@ -25,7 +25,7 @@ def decisions(session: Session, **filters: Any) -> None:
     if session.as_json:
         session.show_json(found)
     elif not found:
-        click.echo("Nothing was decided in this time.")
+        screen.show("Nothing was decided in this time.")
     else:
         rows = [
             (
@@ -38,7 +38,7 @@ def decisions(session: Session, **filters: Any) -> None:
             )
             for d in found
         ]
-        click.echo(render.columns(("ID", "TIME", "LEVEL", "MODE", "RULE", "TARGET"), rows, left=6))
+        screen.table(("ID", "TIME", "LEVEL", "MODE", "RULE", "TARGET"), rows, left=6)
 
 
 @click.command()
@@ -54,8 +54,8 @@ def explain(session: Session, identity: str) -> None:
     decision = found.decision
     from resourced.policy.explain import explain as paragraph  # noqa: PLC0415 - nobody else here needs the policy
 
-    click.echo(f"{render.moment(decision.time)}  {render.safe(paragraph(decision))}")
-    click.echo(f"Mode {decision.mode}, steps {', '.join(decision.steps) or 'none'}")
+    screen.tell(f"{render.moment(decision.time)}  {paragraph(decision)}")
+    screen.show(f"Mode {decision.mode}, steps {', '.join(decision.steps) or 'none'}")
     unit = decision.gain_unit or "By"
     rows = [
         (
@@ -68,12 +68,13 @@ def explain(session: Session, identity: str) -> None:
         for c in decision.candidates
     ]
     if rows:
-        click.echo("\n" + render.columns(("SCORE", "USES", "WOULD FREE", "CANDIDATE", "REMARK"), rows, left=2))
+        screen.show("")
+        screen.table(("SCORE", "USES", "WOULD FREE", "CANDIDATE", "REMARK"), rows, left=2)
     for outcome in found.outcomes:
         what = f"{outcome.step} {outcome.result} on {outcome.target}"
         gain = f", freed {render.quantity(outcome.measured_gain, unit)}" if outcome.measured_gain is not None else ""
         detail = f": {outcome.detail}" if outcome.detail else ""
-        click.echo(f"{render.moment(outcome.time)}  {render.safe(what + gain + detail)}")
+        screen.tell(f"{render.moment(outcome.time)}  {what + gain + detail}")
 
 
 @click.command()
@@ -86,7 +87,7 @@ def why(session: Session, subject: str) -> None:
     if session.as_json:
         session.show_json(found)
     else:
-        click.echo(render.pairs(found))
+        screen.show(render.pairs(found))
 
 
 @click.command()
@@ -113,4 +114,4 @@ def _done(session: Session, body: Any, sentence: str) -> None:
     if session.as_json:
         session.show_json(body)
     else:
-        click.echo(sentence)
+        screen.show(sentence)

@@ -13,7 +13,7 @@ import click
 from resourced import __version__
 from resourced.client import Client, ClientError, NotAllowed, NotRunning
 from resourced.collectors.base import Roots
-from resourced.ctl import checks, render
+from resourced.ctl import checks, screen
 from resourced.ctl.checks import Finding, Level
 from resourced.ctl.exits import Exit
 from resourced.ctl.options import common
@@ -36,9 +36,9 @@ def doctor(session: Session) -> None:
     else:
         width = max(len(each.check) for each in findings)
         for each in findings:
-            click.echo(f"{_SIGNS[each.level]:<4}  {each.check:<{width}}  {render.safe(each.text)}")
+            screen.tell(each.text, before=f"{_SIGNS[each.level]:<4}  {each.check:<{width}}  ")
             if each.advice:
-                click.echo(f"{'':<{width + 8}}{render.safe(each.advice)}")
+                screen.tell(each.advice, before=" " * (width + 8))
     if faulty:
         raise SystemExit(Exit.FAILED)
 

@@ -18,6 +18,10 @@ class Exit(IntEnum):
     """This user or token may not do it."""
     NOT_FOUND = 5
     """There is no such decision, process, unit, metric or section."""
+    CANNOT_RUN = 126
+    """run: the command can't be run."""
+    NO_COMMAND = 127
+    """run: there is no such command. If it is started, the code is the command's own."""
     INTERRUPTED = 130
     """Ended by Ctrl-C."""
     PIPE_CLOSED = 141

@@ -9,14 +9,16 @@ from typing import Any
 import click
 
 from resourced.client import Client, Table
-from resourced.ctl import render
+from resourced.ctl import render, screen
 from resourced.ctl.options import common
 from resourced.ctl.session import Session
 from resourced.ctl.storage import store_text
 
 _USUAL = "show"
 _ELSEWHERE = {"top": "top_", "export": "export", "import": "import_"}
-_SCALE_WIDTH = 14
+_LINES_AROUND = 9
+"""Lines of a terminal that are not the plot's."""
+_PLOT_LINES = range(5, 21)
 
 
 class _Verbs(click.Group):
@@ -69,11 +71,11 @@ def show(session: Session, *, metrics: tuple[str, ...], stats: bool, as_csv: boo
     with session.client() as client:
         if stats:
             store = client.status().get("history") or {}
-            click.echo(store_text(store)) if not session.as_json else session.show_json(store)
+            screen.show(store_text(store)) if not session.as_json else session.show_json(store)
             return
-        width = min(shutil.get_terminal_size().columns, 120)
+        width, lines = shutil.get_terminal_size()
         data = session.as_json or as_csv
-        usual = None if range_["step"] else 300 if data else max(10, width - _SCALE_WIDTH)
+        usual = None if range_["step"] else 300 if data else max(10, width - render.SCALE_WIDTH - 1)
         asked = {
             "start": range_["since"],
             "end": range_["until"],
@@ -82,7 +84,7 @@ def show(session: Session, *, metrics: tuple[str, ...], stats: bool, as_csv: boo
         }
         found = client.history(metrics, aggregate=range_["aggregate"], **asked)
         if not data:
-            _draw(found, _extremes(client, metrics, found, asked, range_["aggregate"]), width)
+            _draw(found, _extremes(client, metrics, found, asked, range_["aggregate"]), width, lines)
     if session.as_json:
         session.show_json(found.raw)
     elif as_csv:
@@ -109,26 +111,29 @@ def _write_csv(found: Table) -> None:
         writer.writerow(["" if value is None else value for value in row])
 
 
-def _draw(found: Table, extremes: tuple[Table, Table] | None, width: int) -> None:
+def _draw(found: Table, extremes: tuple[Table, Table] | None, width: int, lines: int) -> None:
     if not found.times or not found.series:
-        click.echo("Nothing was recorded in this time.")
+        screen.show("Nothing was recorded in this time.")
         return
-    click.echo(f"{render.moment(found.times[0])} to {render.moment(found.times[-1])}")
+    screen.show(f"{render.moment(found.times[0])} to {render.moment(found.times[-1])}")
     for name, values in found.series.items():
         lows, peaks = (each.series.get(name, values) for each in extremes) if extremes else (values, values)
         unit = found.units.get(name, "1")
-        click.echo(f"\n{render.safe(name)}")
+        screen.show(f"\n{render.safe(name)}")
         known = [value for value in values if value is not None]
         if not known:
-            click.echo("(no values)")
+            screen.show("(no values)")
             continue
-        click.echo(
-            render.plot(values, unit, width, peaks=peaks) if len(found.series) == 1 else render.sparkline(peaks, width)
-        )
+        if len(found.series) == 1:
+            height = min(max(lines - _LINES_AROUND, _PLOT_LINES.start), _PLOT_LINES.stop - 1)
+            screen.show(render.plot(values, unit, width, height, peaks=peaks))
+            screen.show(render.axis(found.times[0], found.times[-1], width))
+        else:
+            screen.show(render.sparkline(peaks, width))
         told = {
             "min": min(value for value in lows if value is not None),
             "mean": sum(known) / len(known),
             "max": max(value for value in peaks if value is not None),
             "last": known[-1],
         }
-        click.echo("  ".join(f"{label} {render.quantity(value, unit)}" for label, value in told.items()))
+        screen.show("  ".join(f"{label} {render.quantity(value, unit)}" for label, value in told.items()))

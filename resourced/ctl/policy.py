@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from resourced.client import ClientError, NotRunning
-from resourced.ctl import render
+from resourced.ctl import render, screen
 from resourced.ctl.exits import Exit
 from resourced.ctl.options import common
 from resourced.ctl.session import Session, exit_code, fail
@@ -53,9 +53,9 @@ def check(session: Session, file: str) -> None:
         session.show_json({"good": not faults, "rules": rules, "findings": found})
     else:
         for each in found:
-            click.echo(render.safe(f"{each['severity']}: {each['text']}"))
+            screen.tell(f"{each['severity']}: {each['text']}")
         if not faults:
-            click.echo(f"The policy is good: {rules} rules, {len(found)} warnings.")
+            screen.show(f"The policy is good: {rules} rules, {len(found)} warnings.")
     if faults:
         raise SystemExit(Exit.FAILED)
 
@@ -179,10 +179,10 @@ def _as_json(found: "Rehearsal") -> dict[str, Any]:
 def _show(found: "Rehearsal") -> None:
     result = found.result
     if result.start is None or result.end is None:
-        click.echo("Nothing was recorded in this time.")
+        screen.show("Nothing was recorded in this time.")
         return
     span = render.quantity(result.end - result.start, "s")
-    click.echo(
+    screen.tell(
         f"{render.safe(found.policy)}: {render.moment(result.start)} to {render.moment(result.end)} ({span}, "
         f"{result.ticks} samples)"
     )
@@ -202,8 +202,9 @@ def _show(found: "Rehearsal") -> None:
         [row for _, row in sorted(troubles)],
     )
     daily = "-" if result.prunes_per_day is None else f"{result.prunes_per_day:.3g}"
-    click.echo(
-        f"\nPrunes: {result.prunes} ({daily} a day), of which {result.false_prunes} neither in a stall nor followed by"
+    screen.show("")
+    screen.tell(
+        f"Prunes: {result.prunes} ({daily} a day), of which {result.false_prunes} neither in a stall nor followed by"
         " a kill or a stall within 10 min."
     )
     _show_comparison(found)
@@ -220,7 +221,7 @@ def _show_comparison(found: "Rehearsal") -> None:
             (differs.moved, "moved"),
         )
     )
-    click.echo(f"Against {render.safe(found.against)}: {counts}.")
+    screen.tell(f"Against {found.against}: {counts}.")
     rows = [(each.time, ("new", *_decision(each))) for each in differs.new]
     rows += [(each.time, ("gone", *_decision(each))) for each in differs.gone]
     for each in differs.moved:
@@ -237,9 +238,10 @@ def _section(title: str, head: tuple[str, ...], rows: Any) -> None:
     rows = list(rows)
     if not rows:
         return
-    click.echo(f"\n{title}: {len(rows)}\n{render.columns(head, rows[:_ROWS], left=2)}")
+    screen.show(f"\n{title}: {len(rows)}")
+    screen.table(head, rows[:_ROWS], left=2)
     if len(rows) > _ROWS:
-        click.echo(f"… and {len(rows) - _ROWS} more; --json gives all")
+        screen.show(f"… and {len(rows) - _ROWS} more; --json gives all")
 
 
 def _decision(each: Decision) -> tuple[str, ...]:
@@ -272,9 +274,9 @@ def suggest_(session: Session, *, name: str | None, past: "Recording", since: fl
         session.show_json([asdict(each) for each in found])
         return
     if not found:
-        click.echo("Too little is known: ten minutes of samples are needed.")
+        screen.show("Too little is known: ten minutes of samples are needed.")
         return
     for each in found:
         present, suggested = (render.quantity(value, each.unit) for value in (each.present, each.suggested))
-        click.echo(f"{each.rule}: {render.safe(each.metric)} {each.comparison} {present}; suggested {suggested}")
-        click.echo(f"  {render.safe(each.reason)}")
+        screen.tell(f"{each.rule}: {each.metric} {each.comparison} {present}; suggested {suggested}")
+        screen.tell(each.reason, before="  ")

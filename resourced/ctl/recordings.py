@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from resourced.ctl import render
+from resourced.ctl import render, screen
 from resourced.ctl.exits import Exit
 from resourced.ctl.options import common
 from resourced.ctl.session import Session, fail
@@ -31,7 +31,9 @@ def _range(function: Any) -> Any:
     "--by", default="memory", show_default=True, help="cpu, memory, swap, io, gpu_memory; or a metric with that label."
 )
 @click.option("--order", type=click.Choice(["peak", "mean", "last"]), default="peak", show_default=True)
-@click.option("--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="At most so many rows.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(1, 1000), default=10, show_default=True, help="At most so many rows."
+)
 @common
 def top_(session: Session, *, of: str, by: str, since: str, until: str, order: str, limit: int) -> None:
     """Show who used most over a time."""
@@ -41,9 +43,9 @@ def top_(session: Session, *, of: str, by: str, since: str, until: str, order: s
         session.show_json(_plain(found))
         return
     if not found.entries:
-        click.echo("Nobody was recorded in this time.")
+        screen.show("Nobody was recorded in this time.")
         return
-    click.echo(f"{by} by {of}, {render.moment(found.start)} to {render.moment(found.end)}")
+    screen.show(f"{by} by {of}, {render.moment(found.start)} to {render.moment(found.end)}")
     rows = [
         (
             *(render.quantity(value, found.unit) for value in (each.peak, each.mean, each.last)),
@@ -53,7 +55,7 @@ def top_(session: Session, *, of: str, by: str, since: str, until: str, order: s
         )
         for each in found.entries
     ]
-    click.echo(render.columns(("PEAK", "MEAN", "LAST", "FROM", "TO", "NAME"), rows, left=0))
+    screen.table(("PEAK", "MEAN", "LAST", "FROM", "TO", "NAME"), rows, left=0)
 
 
 def _plain(value: Any) -> Any:
@@ -80,7 +82,7 @@ def export(session: Session, *, file: Path, since: str, until: str) -> None:
     if session.as_json:
         session.show_json({"file": str(file), "bytes": size})
     else:
-        click.echo(f"{file}: {render.size(size)}")
+        screen.show(f"{file}: {render.size(size)}")
 
 
 @click.command("import")
@@ -105,7 +107,7 @@ def import_(session: Session, *, file: Path, directory: Path | None) -> None:
     if session.as_json:
         session.show_json({"file": str(file), "directory": str(target)})
     else:
-        click.echo(f"{target} holds {file} now")
+        screen.show(f"{target} holds {file} now")
 
 
 def _state_directory() -> Path:

@@ -1,7 +1,9 @@
 """How values look: columns, units, sparklines and plots. Pure functions from values to text."""
 
+import pwd
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -9,6 +11,9 @@ from resourced.quantities import format_duration, format_size
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SHADE = "░"
+SCALE_WIDTH = 12
+"""Columns for the scale at the left of a plot."""
+_DAY_SECONDS = 86400
 _CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "�")
 """Names come from processes and units, which anybody may choose; none may move the cursor."""
 
@@ -38,6 +43,22 @@ def moment(value: float | None) -> str:
     return "-" if value is None else datetime.fromtimestamp(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
+def remaining(seconds: float) -> str:
+    """Return how long something lasts yet: whole seconds, never less than none."""
+    return format_duration(max(0, round(seconds))) if seconds >= 1 else "0s"
+
+
+@cache
+def user(uid: int | None) -> str:
+    """Return the name of a user; the number where there is no such name."""
+    if uid is None:
+        return "-"
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 def quantity(value: float | None, unit: str) -> str:
     """Return a value of a metric with its unit."""
     if value is None:
@@ -50,7 +71,7 @@ def quantity(value: float | None, unit: str) -> str:
         case "s":
             return format_duration(value)
         case "1":
-            return f"{value:.4g}"
+            return f"{value * 100:.3g}%"
         case _:
             return f"{value:.4g} {unit.strip('{}')}"
 
@@ -92,6 +113,13 @@ def bins(values: Sequence[float | None], width: int) -> list[float | None]:
     return [max(part) if part else None for part in parts]
 
 
+def stretched(values: Sequence[float | None], width: int) -> list[float | None]:
+    """Return exactly `width` values: of fewer each is shown in several columns, of more the largest of each bin."""
+    if not values or len(values) >= width:
+        return bins(values, width)
+    return [values[i * len(values) // width] for i in range(width)]
+
+
 def plot(
     values: Sequence[float | None],
     unit: str,
@@ -103,15 +131,14 @@ def plot(
     """Return a plot with its scale at the left; a gap stays empty.
 
     Args:
-        values: What is drawn, one a column; of more than there are columns the largest of each bin.
+        values: What is drawn, over the whole width.
         unit: UCUM unit of the values.
         width: Columns of the whole.
         height: Lines.
         peaks: Largest values where `values` are means, drawn as a shade above them.
     """
-    scale = 12
-    columns_ = max(1, width - scale - 1)
-    solid, tall = bins(values, columns_), bins(peaks or values, columns_)
+    columns_ = max(1, width - SCALE_WIDTH - 1)
+    solid, tall = stretched(values, columns_), stretched(peaks or values, columns_)
     known = [value for value in (*solid, *tall) if value is not None]
     if not known:
         return "(no values)"
@@ -120,8 +147,19 @@ def plot(
     for row in range(height - 1, -1, -1):
         label = quantity(low + span * row / (height - 1), unit) if row in {0, height - 1} else ""
         cells = "".join(_cell(value, peak, low, span, row, height) for value, peak in zip(solid, tall, strict=True))
-        lines.append(f"{label:>{scale}}┤{cells}".rstrip())
+        lines.append(f"{label:>{SCALE_WIDTH}}┤{cells}".rstrip())
     return "\n".join(lines)
+
+
+def axis(start: float, end: float, width: int) -> str:
+    """Return the line below a plot: when it begins, its middle and its end, as far as there is room."""
+    form = "%H:%M:%S" if end - start < _DAY_SECONDS else "%m-%d %H:%M"
+    room = max(1, width - SCALE_WIDTH - 1)
+    labels = [datetime.fromtimestamp(moment).astimezone().strftime(form) for moment in (start, (start + end) / 2, end)]
+    if room < sum(map(len, labels)) + 4:
+        return ""
+    middle = labels[1].center(room - len(labels[0]) - len(labels[2]))
+    return " " * (SCALE_WIDTH + 1) + labels[0] + middle + labels[2]
 
 
 def _cell(value: float | None, peak: float | None, low: float, span: float, row: int, height: int) -> str:

@@ -1,7 +1,6 @@
 """What every verb needs: a client made from the options, where to print, and how a failure ends."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,8 +73,3 @@ def fail(message: str, code: Exit) -> NoReturn:
     """Print a sentence on standard error and end."""
     click.echo(f"resourcectl: {message}", err=True)
     raise SystemExit(code)
-
-
-def colour_wanted() -> bool:
-    """Return whether standard output is a terminal whose user did not refuse colours."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -1,10 +1,13 @@
 """`resourcectl status` and `resourcectl catalog`."""
 
-from typing import Any
+from collections import Counter
 
 import click
 
-from resourced.ctl import render
+from resourced.client import ApiError, Client
+from resourced.ctl import screen
+from resourced.ctl.account import daemon_lines
+from resourced.ctl.machine import LABEL_COLUMNS, machine_lines
 from resourced.ctl.options import common
 from resourced.ctl.session import Session
 from resourced.ctl.storage import store_text
@@ -18,41 +21,25 @@ def status(session: Session) -> None:
         daemon = client.status()
         machine = client.get("/resources/all")
         verdict = client.get("/prune")
+        states = workload_states(client)
+    daemon = {**daemon, "workloads": states}
     if session.as_json:
         session.show_json({"daemon": daemon, "prune": verdict, "collectors": machine.get("collectors")})
         return
-    click.echo(_machine(machine))
-    answer = "yes" if verdict.get("prune") else "no"
-    click.echo(f"{'prune':<10}{answer}")
-    for reason in verdict.get("reasons", []):
-        click.echo(f"{'':<10}{render.safe(str(reason))}")
-    for name, health in machine.get("collectors", {}).items():
-        if health.get("status") not in {"ok", "absent", "off"}:
-            click.echo(f"{name:<10}{health.get('status')}: {render.safe(str(health.get('reason')))}")
-    store = daemon.pop("history", {})
-    click.echo("daemon")
-    click.echo(render.pairs(daemon, "  "))
-    click.echo("history")
-    click.echo(store_text(store, "  "))
+    for line in machine_lines(machine, verdict):
+        screen.tell(line[LABEL_COLUMNS:], before=line[:LABEL_COLUMNS])
+    screen.show("\ndaemon")
+    for name, text in daemon_lines(daemon, machine.get("collectors") or {}):
+        screen.tell(text, before=f"  {name:<11}")
+    screen.show(f"\nhistory\n{store_text(daemon.get('history') or {}, '  ')}")
 
 
-def _machine(all_: dict[str, Any]) -> str:
-    cpu, memory = all_.get("cpu") or {}, all_.get("memory") or {}
-    gpus = ((all_.get("gpus") or {}).get("devices") or {}).values()
-    told = {
-        "time": render.moment(all_.get("time")),
-        "cpu": f"{render.percent(cpu.get('utilization'))} of {cpu.get('logical_count', '-')} processors",
-        "memory": _of(memory.get("available_bytes"), "available", memory.get("total_bytes")),
-        "swap": _of(memory.get("swap_used_bytes"), "used", memory.get("swap_total_bytes")),
-    }
-    for gpu in gpus:
-        used = _of(gpu.get("memory_used_bytes"), "used", gpu.get("memory_total_bytes"))
-        told[f"gpu {gpu['index']}"] = f"{render.percent(gpu.get('utilization'))}, {used}"
-    return "\n".join(f"{name:<10}{text}" for name, text in told.items())
-
-
-def _of(part: float | None, what: str, whole: float | None) -> str:
-    return f"{render.size(part)} {what} of {render.size(whole)}"
+def workload_states(client: Client) -> dict[str, int] | None:
+    """Return how many workloads that the caller may see are in which state; None if they can't be asked for."""
+    try:
+        return dict(Counter(each["state"] for each in client.get("/workloads")["workloads"]))
+    except ApiError:  # an older daemon, or a token that does not suffice
+        return None
 
 
 @click.command()
@@ -68,4 +55,4 @@ def catalog(session: Session, pattern: str) -> None:
         session.show_json(entries)
         return
     rows = [(e["name"], e["unit"], e["kind"], e["help"]) for e in entries]
-    click.echo(render.columns(("NAME", "UNIT", "KIND", "MEANING"), rows, left=4))
+    screen.table(("NAME", "UNIT", "KIND", "MEANING"), rows, left=4)

@@ -9,6 +9,7 @@ from typing import Any
 
 from resourced.journal.event import Event
 from resourced.journal.events_policy import POLICY_EVENTS
+from resourced.journal.events_workloads import WORKLOAD_EVENTS
 from resourced.journal.record import Priority, Record
 
 _ALL = (
@@ -112,25 +113,7 @@ _ALL = (
         "a gap or an overlap of this length.",
     ),
     *POLICY_EVENTS,
-    # Workloads
-    Event(
-        "workload_registered",
-        "bb1a3bbdc74f4ce4915d5e21bf2c020d",
-        Priority.INFO,
-        "Workload {workload} is registered",
-        "A workload is registered",
-        "It is told first when something must give way.",
-        key=("workload",),
-    ),
-    Event(
-        "workload_released",
-        "e648dc7f0d154f959bbf2abed04bbe2c",
-        Priority.INFO,
-        "Workload {workload} has gone: {reason}",
-        "A workload has gone",
-        "It is no longer told when something must give way.",
-        key=("workload",),
-    ),
+    *WORKLOAD_EVENTS,
     # History
     Event(
         "store_set_aside",

@@ -302,6 +302,8 @@ def _of_workloads(population: Population) -> list[Thing]:
 def _workload(population: Population, workload: Workload) -> Thing | None:
     node = population.cgroups.get(workload.cgroup or "")
     process = population.processes.get(workload.pid or -1)
+    if process is not None and workload.start_time_ticks not in (None, process.start_time_ticks):
+        process = None  # the number is another's by now
     if node is not None:
         thing = _cgroup(population, node, Scope.WORKLOAD)
         if process is not None:

@@ -54,6 +54,8 @@ class Workload:
     """Who registered it."""
     priority: float = 0.0
     """Higher is more important."""
+    start_time_ticks: int | None = None
+    """Start of its process, clock ticks after boot; None to take whoever has the number."""
 
 
 _NOBODY: Mapping[str, Preference] = MappingProxyType({})

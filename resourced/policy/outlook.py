@@ -127,6 +127,7 @@ class _Wanted:
         )
         self.pid = lease.pid if lease and pid is None else pid
         self.workload = lease.name if lease else None
+        self.lease_pid = lease.pid if lease else None
         snapshot = tick.snapshot
         processes = snapshot.processes.items if snapshot and snapshot.processes else ()
         nodes = snapshot.cgroups.nodes if snapshot and snapshot.cgroups else {}
@@ -139,7 +140,8 @@ class _Wanted:
 
     def is_in(self, candidate: Candidate, members: dict[str, frozenset[int]]) -> bool:
         if candidate.scope is Scope.WORKLOAD:
-            return self.workload is not None and candidate.name == self.workload
+            mine = candidate.pid in (None, self.lease_pid)  # several may have one name
+            return self.workload is not None and candidate.name == self.workload and mine
         if candidate.scope is Scope.USER:
             return self.uid is not None and candidate.uid == self.uid
         if candidate.scope in (Scope.UNIT, Scope.SLICE):

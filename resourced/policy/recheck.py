@@ -43,9 +43,17 @@ class Look:
     """What it holds of the resource by now."""
     left: float | None = None
     """What the machine has left of the resource; null where that has no meaning (cpu, io, pids)."""
+    seconds_left: float | None = None
+    """Time until nothing is left of it at the present slope; null if it doesn't fall, or can't be told."""
 
 
-def look_again(judgement: Judgement, rules: Sequence[Rule], decision: Decision, candidate: Candidate | None) -> Look:
+def look_again(
+    judgement: Judgement,
+    rules: Sequence[Rule],
+    decision: Decision,
+    candidate: Candidate | None,
+    before: Judgement | None = None,
+) -> Look:
     """Return what the newest judgement says of a decision and of one of its candidates.
 
     Args:
@@ -53,6 +61,7 @@ def look_again(judgement: Judgement, rules: Sequence[Rule], decision: Decision, 
         rules: The rules in force.
         decision: What was decided earlier, perhaps by rules that have been changed since.
         candidate: Whom to look for; None if nobody.
+        before: A judgement from some seconds before, for the slope; None if there is none.
     """
     rule = next((each for each in rules if each.name == decision.rule), None)
     if rule is None:
@@ -61,6 +70,9 @@ def look_again(judgement: Judgement, rules: Sequence[Rule], decision: Decision, 
     gpu = decision.instance if rule.instance_label == "hw.id" else None
     population = Population(tick, rule.resource, gpu)
     thing = _find(population, candidate)
+    left = left_of(tick, rule.resource, gpu)
+    earlier = left_of(before.tick, rule.resource, gpu) if before is not None else None
+    elapsed = tick.monotonic_seconds - before.tick.monotonic_seconds if before is not None else 0.0
     return Look(
         need,
         rule.mode,
@@ -68,8 +80,16 @@ def look_again(judgement: Judgement, rules: Sequence[Rule], decision: Decision, 
         protected=protection(thing, tick, rule) if thing is not None else None,
         members=tuple((each.pid, each.start_time_ticks) for each in thing.members) if thing is not None else (),
         usage=thing.usage if thing is not None else None,
-        left=left_of(tick, rule.resource, gpu),
+        left=left,
+        seconds_left=seconds_until_gone(earlier, left, elapsed),
     )
+
+
+def seconds_until_gone(before: float | None, now: float | None, elapsed_seconds: float) -> float | None:
+    """Return after how long nothing is left of what was `before` and is `now`; None if it doesn't fall."""
+    if before is None or now is None or elapsed_seconds <= 0 or now >= before:
+        return None
+    return now * elapsed_seconds / (before - now)
 
 
 def need_of(judgement: Judgement, rules: Sequence[Rule], decision: Decision) -> Need:

@@ -13,7 +13,7 @@ from typing import Any
 
 from resourced.actions import Action, Claims, Ledger, Machine, Order, Settings, Target, all_actions
 from resourced.collectors.base import Roots
-from resourced.decision import Candidate, Decision, Level, Mode, Outcome, Scope, Step
+from resourced.decision import Candidate, Decision, Level, Mode, Outcome, Request, Scope, Step
 from resourced.policy import Look, Myself, Need, Rule
 from tests.policy.fakes import rules
 from tests.test_monitor import ManualClock
@@ -149,6 +149,69 @@ class FakeTarget(Target):
         pass
 
 
+@dataclass(frozen=True)
+class Holder:
+    """A registered workload."""
+
+    id: str
+    grace_seconds: float = 30.0
+    pid: int = 77
+    start_time_ticks: int = 1
+
+    @property
+    def name(self) -> str:
+        return f"workload {self.id}"
+
+
+class FakeWorkloads:
+    """Registered workloads, in dicts: who lives in which target, what is asked of them and what they say."""
+
+    def __init__(self) -> None:
+        self.within: dict[str, list[Holder]] = {}
+        self.asked: dict[tuple[str, str], Request] = {}
+        self.said: set[tuple[str, str]] = set()
+        self.told: list[str] = []
+        self.withdrawn: list[tuple[str, str]] = []
+        self.approached: list[tuple[str, str]] = []
+
+    def put(self, key: str, *holders: Holder) -> None:
+        """Register workloads in a target."""
+        self.within[key] = [*self.within.get(key, []), *holders]
+
+    def leave(self, lease_id: str) -> None:
+        """Release a workload."""
+        self.within = {key: [each for each in of if each.id != lease_id] for key, of in self.within.items()}
+        self.asked = {key: each for key, each in self.asked.items() if key[0] != lease_id}
+
+    def acknowledge(self, lease_id: str) -> None:
+        """Let a workload say that it gives way, for all that is asked of it."""
+        self.said |= {key for key in self.asked if key[0] == lease_id}
+
+    def registered(self, lease_id: str) -> bool:
+        """Return whether a workload is registered."""
+        return any(each.id == lease_id for of in self.within.values() for each in of)
+
+    def approach(self, candidate: Candidate, look: Look, resource: str) -> Sequence[Holder]:
+        self.approached.append((candidate.key, resource))
+        return list(self.within.get(candidate.key, []))
+
+    def ask(self, lease_id: str, request: Request) -> None:
+        self.asked[lease_id, request.decision] = request
+        self.told.append(lease_id)
+
+    def move(self, lease_id: str, decision: str, deadline: float) -> None:
+        key = lease_id, decision
+        if key in self.asked:
+            self.asked[key] = replace(self.asked[key], deadline=deadline)
+
+    def has_acknowledged(self, lease_id: str, decision: str) -> bool | None:
+        return (lease_id, decision) in self.said if self.registered(lease_id) else None
+
+    def withdraw(self, lease_id: str, decision: str, reason: str) -> None:
+        if self.asked.pop((lease_id, decision), None) is not None:
+            self.withdrawn.append((lease_id, reason))
+
+
 class FakeWorld:
     """The world as a test wants it."""
 
@@ -171,6 +234,8 @@ class FakeWorld:
         self.fake = not real
         self.looks = 0
         self.claims = Claims()
+        self.workloads = FakeWorkloads()
+        self.seconds_left: float | None = None
 
     def rules(self) -> tuple[Rule, ...]:
         return self.wanted
@@ -188,7 +253,7 @@ class FakeWorld:
             members = ((candidate.pid, candidate.start_time_ticks),)
         found = candidate.key not in self.missing
         protected = self.protected.get(candidate.key)
-        return Look(self.need(decided), mode, found, protected, members, candidate.usage, self.left)
+        return Look(self.need(decided), mode, found, protected, members, candidate.usage, self.left, self.seconds_left)
 
     def open(self, candidate: Candidate, look: Look) -> Target:
         if self.fake:

@@ -16,6 +16,7 @@ from resourced.decision import (
     Mode,
     Outcome,
     Phase,
+    Request,
     RuleState,
     Scope,
     Step,
@@ -32,6 +33,7 @@ from resourced.snapshot.filesystems import Filesystem, Filesystems
 from resourced.snapshot.memory import Memory
 from resourced.snapshot.network import Interface, Network
 from resourced.snapshot.processes import Process, Processes
+from resourced.workloads import Applicant, Cover, Lease, LeaseChange, State, Tell, Wish
 
 TIME = 1_750_000_000.0
 
@@ -215,12 +217,62 @@ class FakeHistory:
         return [e for e in self.logged if e.time >= (since or 0)][:limit]
 
 
+def make_lease(**given: Any) -> Lease:
+    """Return a registered workload of a user, of which something is asked."""
+    request = filled(Request, level=Level.SOFT, steps=(Step.TERMINATE, Step.KILL))
+    usual = {
+        "id": make_decision(1).id,
+        "name": "training",
+        "uid": 65534,
+        "scope": Cover.PROCESS,
+        "tell": Tell.STREAM,
+        "state": State.TOLD,
+        "request": request,
+        "heard": TIME,
+    }
+    made: Lease = filled(Lease, **usual | given)
+    return made
+
+
+class FakeWorkloads:
+    """Registered workloads in a dict."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Lease] = {each.id: each for each in (make_lease(), make_lease(id="w-2", uid=1000))}
+        self.asked: list[tuple[Any, ...]] = []
+        self.error: Exception | None = None
+        self.looked = asyncio.Event()
+
+    def leases(self) -> Mapping[str, Lease]:
+        self.looked.set()
+        return self.held
+
+    def _note(self, *asked: Any) -> None:
+        self.asked.append(asked)
+        if self.error is not None:
+            raise self.error
+
+    def register(self, wish: Wish, applicant: Applicant) -> Lease:
+        self._note("register", wish, applicant)
+        return make_lease(name=wish.name or "training", uid=applicant.uid)
+
+    def heartbeat(self, lease_id: str) -> None:
+        self._note("heartbeat", lease_id)
+
+    def acknowledge(self, lease_id: str, decision: str | None) -> None:
+        self._note("acknowledge", lease_id, decision)
+
+    def release(self, lease_id: str, who: str) -> None:
+        self._note("release", lease_id, who)
+
+
 class FakeService:
     """A daemon that samples when it is told to."""
 
     def __init__(self, state: FakeState | None = None) -> None:
         self.state: FakeState | None = state or FakeState(make_snapshot(), make_verdict())
         self.history = FakeHistory()
+        self.workloads = FakeWorkloads()
         self.version = "1.2.3"
         self.samples = 0
         self.levels: list[str] = []
@@ -243,8 +295,9 @@ class FakeService:
         return self.state
 
     def record(self, item: Any) -> None:
-        """Record and announce a decision or an event."""
-        (self.history.recorded if isinstance(item, Decision) else self.history.logged).append(item)
+        """Record and announce a decision or an event; what happens to workloads is announced alone."""
+        if not isinstance(item, LeaseChange):
+            (self.history.recorded if isinstance(item, Decision) else self.history.logged).append(item)
         for callback in list(self._followers):
             callback(item)
 
@@ -284,6 +337,10 @@ class FakeService:
         if self.reload_error:
             raise self.reload_error
 
+    def configuration(self) -> Mapping[str, Any]:
+        setting = {"written": "8414", "origin": "default"}
+        return {"files": [], "settings": {"api.port": setting}, "text": "[api]\nport = 8414  # default\n"}
+
     async def approve(self, decision_id: str, who: str) -> None:
         if decision_id == make_decision(2).id:
             raise ActionRefused("the decision has expired")
@@ -291,6 +348,9 @@ class FakeService:
 
     async def veto(self, decision_id: str, who: str) -> None:
         self.judged.append(("veto", decision_id, who))
+
+    async def thaw(self, decision_id: str, who: str) -> None:
+        self.judged.append(("thaw", decision_id, who))
 
     def actions(self) -> Mapping[str, Any]:
         course = {

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from resourced.api import ApiSettings, Limits, create_app
+from resourced.api.access import Caller, Right
 from resourced.api.events import Stream, changes, make_event
 from resourced.decision import Phase
 from resourced.snapshot import Health
@@ -75,7 +76,7 @@ async def test_only_so_many_streams_are_served(tmp_path: Path) -> None:
 
 async def test_a_slow_reader_is_cut_off() -> None:
     cut: list[bool] = []
-    stream = Stream(frozenset({"decision"}), lambda: cut.append(True))
+    stream = Stream(frozenset({"decision"}), Caller("tcp 127.0.0.1", Right.READ), lambda: cut.append(True))
     event = make_event("decision", 1.0, {})
     assert all(stream.put(event) for _ in range(256))
     assert not stream.put(event)

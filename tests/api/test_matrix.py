@@ -17,6 +17,7 @@ import pytest
 from resourced.api import AccessSettings, ApiServer, ApiSettings, ListenSettings, create_app, make_sockets
 from resourced.api.access import Right, read_tokens
 from resourced.api.app import App
+from resourced.api.endpoint import Endpoint
 from tests.api.fakes import FakeService, make_decision
 
 STRANGER, OWN, MINE = 65534, 54321, 1000
@@ -113,14 +114,11 @@ def directory() -> Iterator[Path]:
     shutil.rmtree(made)
 
 
-def routes_of(app: App) -> list[tuple[str, str, Right]]:
-    """Return every route with the right that it takes; the stream of events with one that ends by itself."""
+def routes_of(app: App) -> list[tuple[str, str, Endpoint]]:
+    """Return every route with what it takes; the stream of events with one that ends by itself."""
     known = make_decision(1).id
     query = {"/history": "?metric=memory.used"}
-    return [
-        (each.method, each.path.replace("{id}", known) + query.get(each.path, ""), each.right)
-        for each in app._endpoints
-    ]
+    return [(each.method, each.path.replace("{id}", known) + query.get(each.path, ""), each) for each in app._endpoints]
 
 
 READERS, ADMINS = groups() if os.geteuid() == 0 else ("", "")
@@ -168,11 +166,14 @@ async def test_every_route_is_open_to_those_who_may_and_to_nobody_else(
         assert found == "PermissionError"
         return
     assert isinstance(found, dict)
+    tcp = isinstance(caller, Tcp)
     refusal = 401 if right is Right.NONE or (isinstance(caller, Tcp) and caller.token is None) else 403
-    for method, path, wanted in routes:
+    for method, path, endpoint in routes:
         status = found[f"{method} {path}"]
-        if right >= wanted:
-            assert status in (200, 204), (method, path, status)
-        else:
+        if right < endpoint.right:
             assert status == refusal, (method, path, status)
-    assert len(found) >= 29
+        elif tcp and (endpoint.unix_only or (endpoint.owned and right is not Right.ADMIN)):
+            assert status == 403, (method, path, status)
+        else:
+            assert status in (200, 201, 204), (method, path, status)
+    assert len(found) >= 37

@@ -78,6 +78,30 @@ STORE = {
     "bytes_per_sample": 0.25, "bytes_per_day": 4e6, "tops_bytes": 7, "decisions": 1, "lost_ticks": 2,
     "tiers": [TIER, {**TIER, "resolution_seconds": 60.0, "samples": 0, "start": None, "end": None}],
 }  # fmt: skip
+WORKLOAD = {
+    "id": "w-1", "name": "train", "pid": 10, "uid": 0, "unit": "train.scope", "priority": -5, "grace_seconds": 90.0,
+    "state": "told", "request": {"rule": "memory-low", "reason": "Memory is low.", "deadline": 4e9},
+}  # fmt: skip
+CHANGE = {
+    "decision": DECISION.id, "target": "hog.service", "step": "freeze", "time": 1.7e9, "expires": 4e9,
+    "cgroup": "/hog.service", "pid": None, "file": "cgroup.freeze", "original": "0", "written": "1",
+}  # fmt: skip
+ACTIONS = {
+    "courses": [{"decision": DECISION.id, "rule": "memory-low", "instance": "", "target": "hog.service",
+                 "status": "running", "taken": ["notify"], "steps": ["notify", "freeze"], "approved_by": None}],
+    "changes": [CHANGE, {**CHANGE, "target": "worker", "pid": 77, "cgroup": None},
+                {**CHANGE, "step": "throttle", "file": "memory.high", "target": "slow.service"}],
+    "rivals": [{"name": "earlyoom", "about": "by earlyoom.service"}],
+}  # fmt: skip
+CONFIG = {
+    "files": ["/etc/resourced/resourced.toml"],
+    "settings": {
+        "api.port": {"written": "9000", "origin": "/etc/resourced/resourced.toml:2"},
+        "history.enabled": {"written": "true", "origin": "default"},
+        "policy.mode": {"written": '"observe"', "origin": "profile default:3"},
+    },
+    "text": "[api]\nport = 9000  # /etc/resourced/resourced.toml:2\n",
+}  # fmt: skip
 RECORDING = b"SQLite format 3\0" + bytes(100_000)
 STREAM = b': hello\n\nid: 1\nevent: decision\ndata: {"rule": "r",\ndata: "time": 1}\n\nevent: sample\ndata: text\n\n'
 
@@ -100,10 +124,22 @@ def answers() -> dict[str, tuple[int, Any]]:
         "GET /healthz": (200, {"status": "ok", "history": STORE}),
         "GET /catalog": (200, {"metrics": [{"name": "a.b", "unit": "By", "kind": "gauge", "help": "Text."}]}),
         "GET /events": (200, STREAM),
+        "GET /workloads": (
+            200,
+            {
+                "workloads": [
+                    WORKLOAD,
+                    {**WORKLOAD, "id": "w-2", "name": "idle", "request": None, "state": "registered", "unit": None},
+                ]
+            },
+        ),
+        "GET /actions": (200, ACTIONS),
+        "GET /config": (200, CONFIG),
         "POST /log-level": (200, {"done": True}),
         "POST /reload": (403, {"title": "Forbidden", "detail": "changes need an admin", "status": 403}),
         f"POST /decisions/{DECISION.id}/approve": (200, {"done": True}),
         f"POST /decisions/{DECISION.id}/veto": (200, {"done": True}),
+        f"POST /decisions/{DECISION.id}/thaw": (200, {"done": True}),
     }
 
 

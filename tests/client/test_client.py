@@ -66,6 +66,7 @@ def test_changes_are_posted_and_a_refusal_is_a_sentence(daemon: FakeDaemon) -> N
         client.set_log_level("debug")
         client.approve(DECISION.id)
         client.veto(DECISION.id)
+        client.thaw(DECISION.id)
         with pytest.raises(ApiError, match="Forbidden: changes need an admin") as caught:
             client.reload()
     assert caught.value.status == 403
@@ -151,6 +152,7 @@ async def test_the_async_client_asks_the_same(daemon: FakeDaemon, tmp_path: Path
         assert await client.set_log_level("info")
         assert await client.approve(DECISION.id)
         assert await client.veto(DECISION.id)
+        assert await client.thaw(DECISION.id)
         with pytest.raises(ApiError, match="Forbidden"):
             await client.reload()
         kinds = []
@@ -159,7 +161,7 @@ async def test_the_async_client_asks_the_same(daemon: FakeDaemon, tmp_path: Path
             kinds.append(event.kind)
             if len(kinds) == 3:
                 break
-        await events.aclose()  # type: ignore[attr-defined]  # it is a generator
+        await events.aclose()
         assert kinds == ["decision", "sample", "decision"]
     async with AsyncClient(str(tmp_path / "none"), patience_seconds=0.1) as client:
         with pytest.raises(NotRunning):

@@ -380,13 +380,3 @@ def test_arbitrary_text_is_configuration_or_a_configuration_error(
         load([path], environ={}, options=[text], uid=0)
     except ConfigError as error:
         assert str(error)  # noqa: PT017 - either is right
-
-
-def test_what_nothing_heeds_yet_is_warned_of_when_it_is_said(tmp_path: Path) -> None:
-    path = tmp_path / "r.toml"
-    path.write_text("[guard]\nlow = '7%'\n[actions]\ngrace = '5s'\nworkload_patience = '3s'\n")
-    warnings = load([path], environ={}).warnings
-    assert [line.split(": ")[1] for line in warnings] == ["actions.workload_patience"]
-    assert warnings[0].startswith(f"{path}:5: ")
-    assert "nothing in this release" in warnings[0]
-    assert load([], environ={}, options=[]).warnings == ()

@@ -51,6 +51,20 @@ VERBS = [
     ("approve", DECISION.id),
     ("veto", DECISION.id),
     ("watch", "--count", "2"),
+    ("watch", "-n", "1", "--rule", "r"),
+    ("actions",),
+    ("freeze", "list"),
+    ("thaw", DECISION.id),
+    ("thaw", "hog.service"),
+    ("thaw", "77"),
+    ("workloads",),
+    ("config", "show"),
+    ("config", "show", "port"),
+    ("config", "check"),
+    ("top", "--tree", "-n", "2"),
+    ("top", "--by", "unit"),
+    ("top", "--by", "user"),
+    ("top", "--by", "gpu"),
 ]
 
 
@@ -65,18 +79,21 @@ def test_every_verb_speaks_to_people_and_to_programs(daemon: FakeDaemon, verb: t
 def test_status_names_what_is_wrong(daemon: FakeDaemon) -> None:
     text = told("status")
     assert "memory-low fires" in text
-    assert "gpus      stale: overran" in text
+    assert "gpus ! stale: overran" in text
+    assert "workloads  1 told, 1 registered" in text
+    del daemon.answers["GET /workloads"]
+    assert "workloads  -" in told("status")
 
 
 def test_top_sorts_filters_and_shows_no_control_characters(daemon: FakeDaemon) -> None:
     lines = told("top").splitlines()
-    assert [line.split()[0] for line in lines] == ["ID", "11", "10", "12"]
+    assert [line.split()[0] for line in lines] == ["PID", "11", "10", "12"]
     assert "\x1b" not in "".join(lines)
     assert [row["id"] for row in json.loads(told("top", "--json", "--filter", "small"))] == [10]
     assert len(json.loads(told("top", "--json", "--limit", "1"))) == 1
     assert "4242424" in told("top", "--by", "user")
     assert "/a.slice" in told("top", "--by", "unit")
-    assert "GPU 0 process 10" in told("top", "--by", "gpu", "--sort", "cpu")
+    assert told("top", "--by", "gpu", "--sort", "cpu").splitlines()[-1].endswith("small")
 
 
 def test_history_draws_and_writes_csv(daemon: FakeDaemon) -> None:

@@ -80,6 +80,10 @@ class Machine:
         wait = ("-o", "ConnectTimeout=20", "-i", str(self._image.key), "-p", str(self._port))
         return ["ssh", "-T", *keep, *quiet, *wait, "root@127.0.0.1", command]
 
+    def terminal(self, command: str) -> list[str]:
+        """Return the command that runs another in the machine, on a terminal of the size of the caller's."""
+        return ["-tt" if each == "-T" else each for each in self._ssh(command)]
+
     def run(self, command: str, *, check: bool = True, stdin: bytes = b"", seconds: float = COMMAND_SECONDS) -> str:
         """Run a shell command as root and return what it printed, errors behind the output.
 

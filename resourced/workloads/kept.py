@@ -1,0 +1,74 @@
+"""Leases written down, so that they outlive a daemon that ends or is killed; a reboot forgets them."""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+from resourced.decision import Level, Request, Step
+from resourced.workloads.lease import Cover, Lease, State, Tell
+
+VERSION = 1
+
+
+class Kept:
+    """One small file, replaced whole. It need not be synced: what outlives a crash of the machine means nothing then.
+
+    Args:
+        path: The file; None to keep nothing.
+        boot_id: Identity of this boot.
+        report: Called with the reason when the file can't be used.
+    """
+
+    def __init__(self, path: Path | None, boot_id: str | None, report: Callable[[str], None]) -> None:
+        self._path = path
+        self._boot_id = boot_id
+        self._report = report
+
+    def save(self, leases: Iterable[Lease]) -> None:
+        """Write all leases down."""
+        if self._path is None:
+            return
+        whole = {"version": VERSION, "boot_id": self._boot_id, "workloads": [asdict(each) for each in leases]}
+        beside = self._path.with_name(f"{self._path.name}.new")
+        try:
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(whole, file)
+            beside.rename(self._path)
+        except OSError as error:
+            self._report(f"{self._path}: {error.strerror}")
+
+    def load(self) -> tuple[Lease, ...]:
+        """Return what was written down in this boot; nothing if it can't be read."""
+        if self._path is None:
+            return ()
+        try:
+            saved = json.loads(self._path.read_text(encoding="utf-8"))
+            if saved["version"] != VERSION or saved["boot_id"] != self._boot_id:
+                return ()
+            return tuple(_lease(each) for each in saved["workloads"])
+        except FileNotFoundError:
+            return ()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._report(f"{self._path}: {error}")
+            return ()
+
+
+def _lease(saved: dict[str, Any]) -> Lease:
+    known = {each.name for each in fields(Lease)}
+    lease = Lease(**{name: value for name, value in saved.items() if name in known})
+    return replace(
+        lease,
+        scope=Cover(lease.scope),
+        tell=Tell(lease.tell),
+        state=State(lease.state),
+        request=None if saved["request"] is None else _request(saved["request"]),
+    )
+
+
+def _request(saved: dict[str, Any]) -> Request:
+    steps = tuple(Step(each) for each in saved["steps"])
+    return Request(**{**saved, "level": Level(saved["level"]), "steps": steps})

@@ -175,14 +175,17 @@ class Hub:
         while True:
             try:
                 async with asyncio.timeout(self._limits.heartbeat_seconds):
-                    upcoming = await stream.queue.get()
+                    waiting = [await stream.queue.get()]
             except TimeoutError:
                 yield b": still here\n\n"
                 continue
-            if upcoming is None:
+            while not stream.queue.empty():  # what came together is one write, and one packet
+                waiting.append(stream.queue.get_nowait())
+            new = [event.text for event in waiting if event is not None and (event.id is None or event.id not in sent)]
+            if new:
+                yield b"".join(new)
+            if None in waiting:
                 return
-            if upcoming.id is None or upcoming.id not in sent:
-                yield upcoming.text
 
     async def serve(self, stream: Stream, scope: Scope, receive: Receive, send: Send, past: Any) -> None:
         """Send a stream until the reader leaves or the server ends.

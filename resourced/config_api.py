@@ -43,12 +43,12 @@ class ApiConfig(Section):
     port: Annotated[Count, Field(ge=0, le=65535)] = 8414
     """TCP port; 0 takes any that is free."""
     anonymous_read: Switch = True
-    """Whether TCP callers without a token may read."""
+    """Whether TCP callers without a token may read. Where other machines can ask, none may."""
     tokens_file: AbsolutePath | None = None
     """File with a line `name right token` for each TCP caller, right being read or admin. By default the credential
     tokens, which the service gets from /etc/resourced/tokens."""
     tls_certificate: AbsolutePath | None = None
-    """PEM file with the certificate chain for TCP."""
+    """PEM file with the certificate chain for TCP. A reload reads it and the key again."""
     tls_key: AbsolutePath | None = None
     """PEM file with its key."""
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")

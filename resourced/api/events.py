@@ -45,6 +45,7 @@ class Stream:
     def __init__(self, kinds: frozenset[str], abort: Callable[[], None] | None) -> None:
         self.kinds = kinds
         self.queue: asyncio.Queue[Event | None] = asyncio.Queue(_QUEUE)
+        self.request: Scope | None = None
         self._abort = abort
 
     def put(self, event: Event) -> bool:
@@ -105,6 +106,14 @@ class Hub:
             stream.end()
         self._wake()
 
+    def review(self, allowed: Callable[[Scope], bool]) -> None:
+        """End at once the streams of those who may not read any more."""
+        for stream in list(self._streams):
+            if stream.request is not None and not allowed(stream.request):
+                self._streams.discard(stream)
+                stream.end(abort=True)
+                self._service.audit("api_stream_dropped", {"reason": "the reader may not read any more"})
+
     def _from_any_thread(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         def hand_over(value: Any) -> None:
             loop = self._loop
@@ -144,7 +153,7 @@ class Hub:
     def _place(self) -> Any:
         if self._waiting >= self._limits.streams or self.closing:
             detail = f"{self._limits.streams} streams and waiting callers are served already; ask again later"
-            raise Problem(503, detail, headers={"retry-after": "5"})
+            raise Problem(503, detail, headers={"retry-after": "5"}, refusal=not self.closing)
         self._waiting += 1
         try:
             yield
@@ -199,6 +208,7 @@ class Hub:
         """
         self.attach()
         with self._place():
+            stream.request = scope
             self._streams.add(stream)
             try:
                 missed = await past()

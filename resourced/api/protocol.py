@@ -9,10 +9,11 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from resourced.api.access import read_peer
-from resourced.api.answers import to_json
+from resourced.api.access import name_of, read_peer
+from resourced.api.answers import SECURITY_HEADERS, to_json
 from resourced.api.limits import Limits
 from resourced.api.problem import MEDIA_TYPE
+from resourced.api.refusals import Refusals
 
 _GRACE_SECONDS = 0.5
 """How long a connection that has asked nothing yet may take to do so when the daemon ends."""
@@ -26,6 +27,7 @@ class LimitedProtocol(HttpToolsProtocol):
     """
 
     limits = Limits()
+    refusals: Refusals
     _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
@@ -45,10 +47,13 @@ class LimitedProtocol(HttpToolsProtocol):
             self._make_room()
 
     def _make_room(self) -> None:
+        most = self.limits.connections
         for other in self.connections:
             if other is not self and isinstance(other, LimitedProtocol) and other.idle:
+                other.note(503, f"more than {most} connections: one that was idle made room")
                 other.transport.abort()
                 return
+        self.note(503, f"there are {most} connections already, and none of them is idle")
         self.transport.abort()
 
     @property
@@ -86,7 +91,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._head_bytes > self.limits.header_bytes:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self.limits.header_bytes:
-                self.app = _too_large(self.limits.header_bytes)
+                self.note(431, detail := f"at most {self.limits.header_bytes} bytes are taken")
+                self.app = _too_large(detail)
         super().on_headers_complete()
         self.app = app
         if self.ending:
@@ -124,10 +130,15 @@ class LimitedProtocol(HttpToolsProtocol):
             else:
                 self.transport.close()
 
+    def note(self, status: int, reason: str) -> None:
+        """Write down that this caller was refused."""
+        self.refusals.note(name_of({"state": self.app_state, "client": self.client}), status, reason)
+
     def _refuse(self, status: bytes, detail: str) -> None:
+        self.note(int(status[:3]), detail)
         body = _problem(status, detail)
-        head = b"HTTP/1.1 %b\r\ncontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self.transport.write(head % (status, MEDIA_TYPE.encode(), len(body)) + body)
+        head = b"".join(b"%b: %b\r\n" % header for header in _refusal_headers(body))
+        self.transport.write(b"HTTP/1.1 %b\r\n%b\r\n" % (status, head) + body)
         self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
@@ -140,14 +151,20 @@ def _problem(status: bytes, detail: str) -> bytes:
     return to_json({"type": "about:blank", "title": title, "status": int(code), "detail": detail})
 
 
-def _too_large(most_bytes: int) -> ASGIApp:
-    """Return the application that refuses a request for its head."""
-    body = _problem(b"431 Request Header Fields Too Large", f"at most {most_bytes} bytes are taken")
-    headers = [
+def _refusal_headers(body: bytes) -> list[tuple[bytes, bytes]]:
+    return [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
         (b"connection", b"close"),
+        *SECURITY_HEADERS,
     ]
+
+
+def _too_large(detail: str) -> ASGIApp:
+    """Return the application that refuses a request for its head."""
+    body = _problem(b"431 Request Header Fields Too Large", detail)
+    headers = _refusal_headers(body)
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         del scope, receive
@@ -157,6 +174,6 @@ def _too_large(most_bytes: int) -> ASGIApp:
     return refuse
 
 
-def limited_protocol(limits: Limits) -> type[LimitedProtocol]:
-    """Return the protocol with these limits."""
-    return type("LimitedProtocol", (LimitedProtocol,), {"limits": limits})
+def limited_protocol(limits: Limits, refusals: Refusals) -> type[LimitedProtocol]:
+    """Return the protocol with these limits, whose refusals are noted there."""
+    return type("LimitedProtocol", (LimitedProtocol,), {"limits": limits, "refusals": refusals})

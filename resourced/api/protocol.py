@@ -22,12 +22,13 @@ _GRACE_SECONDS = 0.5
 class LimitedProtocol(HttpToolsProtocol):
     """Adds to the state of each request the `peer` (on a Unix socket) and `abort`, which cuts the connection.
 
-    A request's head may be neither large nor slow. Beyond the limit of connections an idle one makes room for a new
-    one.
+    A request's head may be neither large nor slow. Beyond the limit of connections the one that has been idle longest
+    makes room for a new one.
     """
 
     limits = Limits()
     refusals: Refusals
+    open: "dict[LimitedProtocol, None]"
     _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
@@ -43,13 +44,14 @@ class LimitedProtocol(HttpToolsProtocol):
                 state["peer"] = read_peer(same)
         self.app_state = state
         self._timer = self.loop.call_later(self.limits.header_seconds, self._too_slow)
-        if len(self.connections) > self.limits.connections:
+        self.open[self] = None
+        if len(self.open) > self.limits.connections:
             self._make_room()
 
     def _make_room(self) -> None:
         most = self.limits.connections
-        for other in self.connections:
-            if other is not self and isinstance(other, LimitedProtocol) and other.idle:
+        for other in self.open:
+            if other is not self and other.idle:
                 other.note(503, f"more than {most} connections: one that was idle made room")
                 other.transport.abort()
                 return
@@ -65,6 +67,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop_timer()
+        self.open.pop(self, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -81,6 +84,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request's head."""
         self._in_head = True
+        self.open[self] = self.open.pop(self, None)  # to the end: the one that asked least lately makes room first
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -176,4 +180,4 @@ def _too_large(detail: str) -> ASGIApp:
 
 def limited_protocol(limits: Limits, refusals: Refusals) -> type[LimitedProtocol]:
     """Return the protocol with these limits, whose refusals are noted there."""
-    return type("LimitedProtocol", (LimitedProtocol,), {"limits": limits, "refusals": refusals})
+    return type("LimitedProtocol", (LimitedProtocol,), {"limits": limits, "refusals": refusals, "open": {}})

@@ -106,6 +106,8 @@ class Endpoint:
     """Type of the answer, or an OpenAPI media type object."""
     method: str = "GET"
     parameters: tuple[Parameter, ...] = ()
+    headers: tuple[Parameter, ...] = ()
+    """Headers that it heeds, besides those of every route."""
     right: Right = Right.READ
     description: str = ""
     problems: tuple[int, ...] = ()
@@ -114,6 +116,8 @@ class Endpoint:
     """Schema of the JSON body; None if it takes none."""
     also: Mapping[str, Any] = field(default_factory=dict)
     """Schemas of further forms of the answer by media type; one for JSON is an alternative."""
+    kept: bool = False
+    """Whether answers carry an entity tag, by which a caller can ask whether his copy is still good."""
     statuses: Mapping[int, Any] = field(default_factory=dict)
     """Further statuses that are no problems."""
 

@@ -19,7 +19,7 @@ from resourced.api.problem import MEDIA_TYPE, PROBLEM_SCHEMA
 _REF = "#/components/schemas/{model}"
 _ALWAYS = (400, 401, 408, 421, 422, 431, 500)
 """With which any request may fail: what is no HTTP, too slow or too large is refused before routing."""
-_IF_NONE_MATCH = Parameter("If-None-Match", "string", "Entity tag of the copy that the caller has.", maximum=1000)
+_IF_NONE_MATCH = Parameter("If-None-Match", "string", "Entity tag of the copy that the caller has.")
 _TAG = {"ETag": {"description": "Tag of this answer, which changes with every sample.", "schema": {"type": "string"}}}
 _EXAMPLES = Path(__file__).parent / "examples.json"
 _PLACE = re.compile(r"\{(\w+)\}")

@@ -94,7 +94,7 @@ class Parameter:
         if kind in ("integer", "number"):
             limits = {"minimum": self.minimum, "maximum": self.maximum}
             schema |= {key: value for key, value in limits.items() if value is not None}
-        elif self.kind == "string" and not self.choices:
+        elif self.kind == "string" and not self.choices and place == "query":
             schema["maxLength"] = int(self.maximum or 1000)
             if self.pattern is not None:
                 schema["pattern"] = f"^({self.pattern})$"

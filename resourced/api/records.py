@@ -15,7 +15,7 @@ from resourced.decision import Decision, LoggedEvent, Outcome
 _REPLAYED = 1000
 
 _SINCE = Parameter("since", "time", "Only later ones: 8h for eight hours ago, 03:12, RFC 3339, or seconds since 1970.")
-_LAST_EVENT = Parameter("Last-Event-ID", "string", "Id of the last event that was seen.", maximum=100)
+_LAST_EVENT = Parameter("Last-Event-ID", "string", "Id of the last event that was seen.")
 _UNTIL = Parameter("until", "time", "Only earlier ones, likewise.")
 _LIMIT = Parameter("limit", "integer", "Longest list.", default=100, minimum=1, maximum=10000)
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from tests.bench.lags import Lags
 from tests.bench.listeners import Listeners
-from tests.bench.peers import Peer, ask, free_port, peers, resourced, scratch, started
+from tests.bench.peers import Peer, Running, ask, free_port, peers, resourced, scratch, started
 from tests.bench.report import keep, table
 
 LISTENERS = 50
@@ -61,29 +61,37 @@ class Measured:
 
     rates: list[float] = field(default_factory=list)
     tails: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+    """Microseconds a request, whatever else the program did meanwhile included."""
     lags: dict[int, float] = field(default_factory=dict)
     """Milliseconds by sample."""
     size: int = 0
 
-    def take(self, found: tuple[float, float]) -> None:
-        """Add a round."""
-        self.rates.append(found[0])
-        self.tails.append(found[1])
+    def ask(self, running: Running, url: str, seconds: int, *headers: str) -> None:
+        """Ask for a round."""
+        used = running.cpu_seconds()
+        rate, tail = wrk(url, seconds, *headers)
+        self.rates.append(rate)
+        self.tails.append(tail)
+        self.processor.append(1e6 * (running.cpu_seconds() - used) / (rate * seconds))
 
     def row(self, name: str) -> tuple[str, ...]:
         """Return the row of the table."""
-        rate, tail = statistics.median(self.rates), statistics.median(self.tails)
-        lag = f"{max(self.lags.values()):.1f} ms" if self.lags else ""
-        return name, f"{rate:,.0f}", f"{tail:.2f} ms", lag, f"{self.size:,} B"
+        lag = f"{statistics.median(self.lags.values()):.1f}, {max(self.lags.values()):.1f} ms" if self.lags else ""
+        if not self.rates:
+            return name, "", "", "", lag, ""
+        rate, tail, each = (statistics.median(values) for values in (self.rates, self.tails, self.processor))
+        return name, f"{rate:,.0f}", f"{tail:.2f} ms", f"{each:,.0f} us", lag, f"{self.size:,} B"
 
 
+IDLE = "resourced, not asked"
 OURS, HEARD, KEPT = "resourced", f"resourced, {LISTENERS} readers of /events", "resourced, 304"
 KEPT_HEARD = f"{KEPT}, {LISTENERS} readers"
 _ANY = "If-None-Match: *"
 """With it every answer is a 304, also after a new sample."""
 
 
-def ask_ours(url: str, seconds: int, seen: dict[str, Measured]) -> int:
+def ask_ours(running: Running, url: str, seconds: int, seen: dict[str, Measured]) -> int:
     """Ask the daemon alone and with readers; return how many events those received."""
     port = int(urlsplit(url).port or 0)
     lags, listeners = Lags(port), Listeners(port, LISTENERS)
@@ -91,10 +99,13 @@ def ask_ours(url: str, seconds: int, seen: dict[str, Measured]) -> int:
     def measure(name: str, *headers: str) -> None:
         found = seen.setdefault(name, Measured())
         with lags.watching() as late:
-            found.take(wrk(url, seconds, *headers))
+            found.ask(running, url, seconds, *headers)
         found.lags |= late
         found.size = 0 if headers else ask(url)
 
+    with lags.watching() as late:
+        time.sleep(seconds)
+    seen.setdefault(IDLE, Measured()).lags.update(late)
     measure(OURS)
     measure(KEPT, _ANY)
     with listeners.attached():
@@ -117,23 +128,23 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(scratch())
         ours = resourced(directory)
-        stack.enter_context(started(ours))
+        running = stack.enter_context(started(ours))
         url = str(ours.url)
         time.sleep(3)
         others, absent = peers(directory)
         asked = [bare(directory, ask(url)), *(peer for peer in others if peer.url)]
-        for peer in list(asked):
+        beside = []
+        for peer in asked:
             try:
-                stack.enter_context(started(peer))
+                beside.append(stack.enter_context(started(peer)))
             except RuntimeError as error:
                 absent.append(str(error))
-                asked.remove(peer)
         for _ in range(chosen.rounds):
-            events += ask_ours(url, chosen.seconds, seen)
-            for peer in asked:
-                found = seen.setdefault(peer.name, Measured())
-                found.take(wrk(str(peer.url), chosen.seconds))
-                found.size = ask(str(peer.url))
+            events += ask_ours(running, url, chosen.seconds, seen)
+            for each in beside:
+                found = seen.setdefault(each.peer.name, Measured())
+                found.ask(each, str(each.peer.url), chosen.seconds)
+                found.size = ask(str(each.peer.url))
     keep(
         "API",
         f"python -m tests.bench.bench_api --seconds {chosen.seconds} --rounds {chosen.rounds}",
@@ -147,11 +158,12 @@ def told(seen: dict[str, Measured], chosen: argparse.Namespace, events: int, abs
     ratio = statistics.median(
         one / other for one, other in zip(seen[OURS].rates, seen["bare Starlette"].rates, strict=True)
     )
-    body = table(("program", "requests/s", "99th percentile", "latest sample", "answer"), rows)
+    body = table(("program", "requests/s", "99th percentile", "processor, each", "samples late", "answer"), rows)
     body += (
         f"\n\n`wrk -t1 -c8`, medians of {chosen.rounds} alternating rounds of {chosen.seconds} s; all programs run on"
-        f" the same machine. Against the bare Starlette answer: {ratio:.2f}. The latest sample is the greatest delay of"
-        f" any while the rounds lasted, read from /healthz five times a second. The {LISTENERS} readers follow events"
+        f" the same machine. Against the bare Starlette answer: {ratio:.2f}. Samples late: median and greatest delay of"
+        f" all samples while the rounds lasted, read from /healthz five times a second. Processor: of the program and its"
+        f" children, a request. The {LISTENERS} readers follow events"
         f" of all kinds, samples included; each received every sample ({events:,} events in all), or the run would have"
         " failed. The rows 304 ask with `If-None-Match: *`, so that every answer is one. Wanted with readers: at least"
         " 12,000 requests/s, 99th percentile at most 3 ms, samples at most 20 ms late."

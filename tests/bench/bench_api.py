@@ -161,12 +161,12 @@ def told(seen: dict[str, Measured], chosen: argparse.Namespace, events: int, abs
     body = table(("program", "requests/s", "99th percentile", "processor, each", "samples late", "answer"), rows)
     body += (
         f"\n\n`wrk -t1 -c8`, medians of {chosen.rounds} alternating rounds of {chosen.seconds} s; all programs run on"
-        f" the same machine. Against the bare Starlette answer: {ratio:.2f}. Samples late: median and greatest delay of"
-        f" all samples while the rounds lasted, read from /healthz five times a second. Processor: of the program and its"
-        f" children, a request. The {LISTENERS} readers follow events"
-        f" of all kinds, samples included; each received every sample ({events:,} events in all), or the run would have"
-        " failed. The rows 304 ask with `If-None-Match: *`, so that every answer is one. Wanted with readers: at least"
-        " 12,000 requests/s, 99th percentile at most 3 ms, samples at most 20 ms late."
+        f" the same machine. Against the bare Starlette answer: {ratio:.2f}. Processor: used by the program and its"
+        " children in the round, by requests. Samples late: median and greatest of all while the rounds lasted,"
+        f" read from /healthz five times a second. The {LISTENERS} readers follow events of all kinds, samples too;"
+        f" each received every sample ({events:,} events in all), or the run would have failed. The rows 304 ask with"
+        " `If-None-Match: *`, so that every answer is one. Wanted with readers: at least 12,000 requests/s, 99th"
+        " percentile at most 3 ms, samples at most 20 ms late."
     )
     for line in absent:
         body += f"\n\nNot measured: {line}."

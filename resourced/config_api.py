@@ -71,6 +71,8 @@ class ApiConfig(Section):
     """How long a caller may take to send the head of a request."""
     body_timeout: Annotated[Duration, Field(ge=0.1, le=300)] = 5.0
     """How long a caller may take to send the body of a request."""
+    answer_timeout: Annotated[Duration, Field(ge=0.1, le=3600)] = 30.0
+    """How long a caller may take to go on reading an answer or a stream of events."""
     keep_alive: Annotated[Duration, Field(ge=1, le=3600)] = 15.0
     """How long an idle connection is kept."""
     heartbeat: Annotated[Duration, Field(ge=1, le=300)] = 15.0

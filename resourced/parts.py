@@ -175,6 +175,7 @@ def _limits(config: ResourceConfig) -> Limits:
         header_seconds=api.header_timeout,
         body_bytes=api.max_body,
         body_seconds=api.body_timeout,
+        answer_seconds=api.answer_timeout,
         heartbeat_seconds=api.heartbeat,
     )
 

@@ -22,14 +22,15 @@ _GRACE_SECONDS = 0.5
 class LimitedProtocol(HttpToolsProtocol):
     """Adds to the state of each request the `peer` (on a Unix socket) and `abort`, which cuts the connection.
 
-    A request's head may be neither large nor slow. Beyond the limit of connections the one that has been idle longest
-    makes room for a new one.
+    A request's head may be neither large nor slow, and answers must be read. Beyond the limit of connections the one
+    that has been idle longest makes room for a new one.
     """
 
     limits = Limits()
     refusals: Refusals
     open: "dict[LimitedProtocol, None]"
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
     ending = False
@@ -51,7 +52,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _make_room(self) -> None:
         most = self.limits.connections
         for other in self.open:
-            if other is not self and other.idle:
+            if other is not self and (other.idle or other.transport.is_closing()):  # which may wait for a reader
                 other.note(503, f"more than {most} connections: one that was idle made room")
                 other.transport.abort()
                 return
@@ -67,8 +68,27 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop_timer()
+        self.resume_writing()
         self.open.pop(self, None)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Give the caller some time to read what waits for him."""
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(self.limits.answer_seconds, self._not_read)
+
+    def resume_writing(self) -> None:
+        """Go on: the caller has read."""
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _not_read(self) -> None:
+        self._unread = None
+        self.note(408, f"the answer was not read within {self.limits.answer_seconds:g} seconds")
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; a head that isn't complete has a limited time and size."""

@@ -1,7 +1,9 @@
 """Refused callers: what they are told, what the journal hears of it, and that it can't be made to hear too much."""
 
 import asyncio
+import contextlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +173,36 @@ async def test_answers_and_streams_have_the_security_headers(tmp_path: Path, req
 
     assert status.split()[1] in (b"200", b"204", b"304")
     check_headers(dict(line.split(b": ", 1) for line in lines))
+
+
+class Listening(FakeService):
+    """Says when something is written down."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = asyncio.Event()
+
+    def audit(self, event: str, fields: Mapping[str, Any]) -> None:
+        super().audit(event, fields)
+        self.heard.set()
+
+
+async def test_who_does_not_read_his_answers_is_cut_off(tmp_path: Path) -> None:
+    service = Listening()
+    settings = ApiSettings(limits=Limits(answer_seconds=0.1))
+    async with asyncio.timeout(20), served(tmp_path, service, settings) as it:
+        reader, writer = await asyncio.open_unix_connection(str(it.path), limit=4096)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # every transport of a socket has it
+        writer.write(ANSWERED[0] * 100)
+        await service.heard.wait()
+        writer.transport.resume_reading()  # type: ignore[attr-defined]  # likewise
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1 << 20):
+                pass
+        writer.transport.abort()
+
+    [[event, fields]] = service.audited
+    assert (event, fields["status"], fields["reason"]) == (TOLD, 408, "the answer was not read within 0.1 seconds")
 
 
 async def test_who_makes_room_is_written_down(tmp_path: Path) -> None:

@@ -55,8 +55,8 @@ stays open while the daemon restarts, so that no caller is refused.
     sections={
         "SIGNALS": """
 * SIGTERM, SIGINT :: End: requests under way are answered and the history is written.
-* SIGHUP :: Read the configuration again. What is wrong is told in the journal, and the running configuration stays in
-force. Settings that wait for a restart are named.
+* SIGHUP :: Read the configuration, tokens and certificate again. What is wrong is told in the journal, and what runs
+stays in force. Settings that wait for a restart are named.
 * SIGUSR1, SIGUSR2 :: Log everything; log as configured.
 """,
         "EXIT STATUS": """

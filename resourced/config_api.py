@@ -43,12 +43,12 @@ class ApiConfig(Section):
     port: Annotated[Count, Field(ge=0, le=65535)] = 8414
     """TCP port; 0 takes any that is free."""
     anonymous_read: Switch = True
-    """Whether TCP callers without a token may read."""
+    """Whether TCP callers without a token may read. Where other machines can ask, none may."""
     tokens_file: AbsolutePath | None = None
     """File with a line `name right token` for each TCP caller, right being read or admin. By default the credential
     tokens, which the service gets from /etc/resourced/tokens."""
     tls_certificate: AbsolutePath | None = None
-    """PEM file with the certificate chain for TCP."""
+    """PEM file with the certificate chain for TCP. A reload reads it and the key again."""
     tls_key: AbsolutePath | None = None
     """PEM file with its key."""
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "::1")
@@ -71,6 +71,8 @@ class ApiConfig(Section):
     """How long a caller may take to send the head of a request."""
     body_timeout: Annotated[Duration, Field(ge=0.1, le=300)] = 5.0
     """How long a caller may take to send the body of a request."""
+    answer_timeout: Annotated[Duration, Field(ge=0.1, le=3600)] = 30.0
+    """How long a caller may take to go on reading an answer or a stream of events."""
     keep_alive: Annotated[Duration, Field(ge=1, le=3600)] = 15.0
     """How long an idle connection is kept."""
     heartbeat: Annotated[Duration, Field(ge=1, le=300)] = 15.0

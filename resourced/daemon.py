@@ -181,6 +181,7 @@ class Daemon:
             try:
                 loaded = await asyncio.to_thread(self._load)
                 rules, access = rules_of(loaded.config), access_settings(loaded.config)
+                renewed = await asyncio.to_thread(self._front.renew_certificate)
             except ConfigError as error:
                 self._report("config_refused", {"reason": str(error)})
                 self._notifier.ready("running; the configuration on disk was refused, see the log")
@@ -199,7 +200,7 @@ class Daemon:
             if "log.level" in keys:
                 journal.set_level(config.log.level)
             later = needs_restart(keys)
-            told = {"changed": ", ".join(keys) or "nothing"}
+            told = {"changed": ", ".join((*keys, *(["the certificate"] if renewed else []))) or "nothing"}
             if later:
                 told["waits_for_restart"] = ", ".join(later)
             self._report("daemon_reloaded", told)

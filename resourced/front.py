@@ -1,12 +1,15 @@
 """What stands before the world: listening sockets, and the server that answers on them for a service."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from resourced.api import ApiServer, create_app, make_sockets
 from resourced.api.access import AccessSettings
+from resourced.api.listen import is_wide
 from resourced.api.service import Service
+from resourced.api.tls import Certificate
 from resourced.config import ResourceConfig
 from resourced.errors import ConfigError
 from resourced.parts import api_settings, listen_settings
@@ -19,21 +22,26 @@ class Front:
         config: Where to listen, and how to answer.
 
     Raises:
-        ConfigError: A socket can't be made.
+        ConfigError: A socket can't be made, or the certificate can't be used.
     """
 
     def __init__(self, config: ResourceConfig) -> None:
         self._config = config
         self._listen = listen_settings(config, os.environ, os.geteuid())
+        chain, key = self._listen.tls_certificate, self._listen.tls_key
+        self._certificate = Certificate(chain, key) if chain is not None and self._listen.port is not None else None
         _make_directory(self._listen.socket)
         self._sockets = make_sockets(self._listen)
-        self.listeners = tuple(_told(sock.getsockname()) for sock in self._sockets)
+        self._wide = is_wide(self._sockets)
+        scheme = "http" if self._certificate is None else "https"
+        self.listeners = tuple(_told(sock.getsockname(), scheme) for sock in self._sockets)
         """Addresses, as people write them."""
 
     def open(self, service: Service) -> None:
         """Build what answers for a service; `serve` begins to."""
-        self._app = create_app(service, api_settings(self._config))
-        self._server = ApiServer(self._app, self._sockets, self._listen)
+        settings = api_settings(self._config)
+        self._app = create_app(service, replace(settings, access=self._narrowed(settings.access)))
+        self._server = ApiServer(self._app, self._sockets, self._listen, self._certificate)
 
     async def serve(self) -> None:
         """Answer until `stop`."""
@@ -49,7 +57,19 @@ class Front:
 
     def set_access(self, access: AccessSettings) -> None:
         """Put other rules of access into force."""
-        self._app.set_access(access)
+        self._app.set_access(self._narrowed(access))
+
+    def renew_certificate(self) -> bool:
+        """Read certificate and key again, for new connections; return whether they differ. It may block.
+
+        Raises:
+            ConfigError: They can't be used; those in force stay.
+        """
+        return self._certificate is not None and self._certificate.renew()
+
+    def _narrowed(self, access: AccessSettings) -> AccessSettings:
+        """Return the rules for these sockets: where other machines can ask, nobody reads without a token."""
+        return replace(access, anonymous_read=access.anonymous_read and not self._wide)
 
     def remove_socket(self) -> None:
         """Remove our own Unix socket; one that systemd handed over is systemd's."""
@@ -69,8 +89,8 @@ def _make_directory(path: Path | None) -> None:
         ) from error
 
 
-def _told(name: Any) -> str:
+def _told(name: Any, scheme: str) -> str:
     if isinstance(name, str):
         return name or "unnamed socket"
     host, port = str(name[0]), name[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

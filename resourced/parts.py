@@ -7,7 +7,7 @@ from pathlib import Path
 
 from resourced.actions import Settings as ActionSettings
 from resourced.api import AccessSettings, ApiSettings, Limits, ListenSettings
-from resourced.api.access import read_tokens
+from resourced.api.access import Token, read_tokens
 from resourced.api.resources import ResourceSettings
 from resourced.config import ResourceConfig, runtime_directory, socket_path
 from resourced.guard import GuardSettings
@@ -112,10 +112,15 @@ def access_settings(config: ResourceConfig) -> AccessSettings:
     api = config.api
     return AccessSettings(
         admin_group=api.admin_group,
-        tokens=read_tokens(tokens) if (tokens := tokens_file(config, os.environ)) else (),
+        tokens=_tokens(config, os.environ),
         anonymous_read=api.anonymous_read,
         allowed_hosts=frozenset(api.allowed_hosts),
     )
+
+
+def _tokens(config: ResourceConfig, environ: Mapping[str, str]) -> tuple[Token, ...]:
+    path = tokens_file(config, environ)
+    return read_tokens(path) if path is not None else ()
 
 
 def tokens_file(config: ResourceConfig, environ: Mapping[str, str]) -> Path | None:
@@ -145,6 +150,9 @@ def listen_settings(config: ResourceConfig, environ: Mapping[str, str], uid: int
         config: Paths, addresses and the port.
         environ: The process's environment.
         uid: The process's effective user id.
+
+    Raises:
+        ConfigError: The file of tokens can't be used.
     """
     api = config.api
     return ListenSettings(
@@ -154,7 +162,7 @@ def listen_settings(config: ResourceConfig, environ: Mapping[str, str], uid: int
         port=api.port if api.tcp else None,
         tls_certificate=api.tls_certificate,
         tls_key=api.tls_key,
-        has_tokens=tokens_file(config, environ) is not None,
+        has_tokens=bool(_tokens(config, environ)),
         keep_alive_seconds=round(api.keep_alive),
         limits=_limits(config),
     )
@@ -169,6 +177,7 @@ def _limits(config: ResourceConfig) -> Limits:
         header_seconds=api.header_timeout,
         body_bytes=api.max_body,
         body_seconds=api.body_timeout,
+        answer_seconds=api.answer_timeout,
         heartbeat_seconds=api.heartbeat,
     )
 

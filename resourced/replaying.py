@@ -204,6 +204,7 @@ class Replaying:
         """
         loaded = await asyncio.to_thread(self._load)
         rules, access = rules_of(loaded.config), access_settings(loaded.config)
+        await asyncio.to_thread(self._front.renew_certificate)
         self._loaded = loaded
         self._player.set_rules(rules)
         self._front.set_access(access)

@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
+from resourced.api.health import HEALTH
 from tests.nvml.build import build, compiler
 from tests.nvml.control import FakeNvml
 from tests.running import Daemon, running, settings
@@ -58,6 +60,14 @@ def test_every_resource_is_served(daemon: Daemon, name: str) -> None:
 )
 def test_every_document_is_served(daemon: Daemon, path: str) -> None:
     assert isinstance(daemon.get(path), dict)
+
+
+def test_all_that_it_tells_of_itself_is_described(daemon: Daemon) -> None:
+    assert next_sample(daemon)
+    told = daemon.get("/healthz")
+
+    jsonschema.Draft202012Validator(HEALTH).validate(told)
+    assert set(told) - set(HEALTH["properties"]) == set(), "describe it in resourced/api/health.py"
 
 
 def test_values_agree_with_proc_and_the_tools_of_the_system(daemon: Daemon) -> None:

@@ -146,13 +146,18 @@ def identify(settings: AccessSettings, scope: Mapping[str, Any]) -> Caller:
     peer = scope.get("state", {}).get("peer")
     if isinstance(peer, Peer):
         admin = peer.uid in (0, settings.own_uid) or _in_group(peer, settings.admin_group)
-        return Caller(f"uid {peer.uid} pid {peer.pid}", Right.ADMIN if admin else Right.READ, peer.uid, peer.pid)
+        return Caller(name_of(scope), Right.ADMIN if admin else Right.READ, peer.uid, peer.pid)
     check_host(settings, [value for name, value in headers if name == b"host"])
     given = [value for name, value in headers if name == b"authorization"]
-    client = scope.get("client")
     if not given:
-        return Caller(f"tcp {client[0] if client else '?'}", Right.READ if settings.anonymous_read else Right.NONE)
+        return Caller(name_of(scope), Right.READ if settings.anonymous_read else Right.NONE)
     return _by_token(settings, given)
+
+
+def name_of(scope: Mapping[str, Any]) -> str:
+    """Return what the audit calls somebody whose token, if there is one, hasn't been looked at."""
+    peer, client = scope.get("state", {}).get("peer"), scope.get("client")
+    return f"uid {peer.uid} pid {peer.pid}" if isinstance(peer, Peer) else f"tcp {client[0] if client else '?'}"
 
 
 def _by_token(settings: AccessSettings, given: list[bytes]) -> Caller:

@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resourced.api import actions, changes, configuration, openapi, past, reads, records, workloads
-from resourced.api.access import AccessSettings, Peer
+from resourced.api.access import AccessSettings, Peer, Right, identify, require
+from resourced.api.cors import Sharing
 from resourced.api.endpoint import Border, Context, Endpoint, Path
 from resourced.api.events import Hub
 from resourced.api.limits import Limits
+from resourced.api.problem import Problem
+from resourced.api.refusals import Refusals
 from resourced.api.resources import Encoded, ResourceSettings
 from resourced.api.service import Service
 
@@ -54,27 +56,42 @@ class App:
         self._version = service.version
         self.encoded = Encoded(service, settings.resources)
         self.hub = Hub(service, settings.limits)
+        self.refusals = Refusals(service.audit)
         self.context = Context(
-            service, self.encoded, self.hub, settings.access, settings.limits, self._document, self._page
+            service,
+            self.encoded,
+            self.hub,
+            settings.access,
+            settings.limits,
+            self.refusals,
+            document=self._document,
+            page=self._page,
         )
         self._border: ASGIApp = Border(self.context, _router(self.context, self._endpoints))
         self._cors = bool(settings.cors_origins)
         if self._cors:
-            self._border = CORSMiddleware(
-                self._border,
-                allow_origins=settings.cors_origins,
-                allow_methods=("GET", "HEAD"),
-                allow_headers=("authorization", "if-none-match", "last-event-id"),
-                expose_headers=("etag", "retry-after"),
-            )
+            self._border = Sharing(self._border, settings.cors_origins)
         self._open = settings.access.anonymous_read
         self._hosts = settings.access.allowed_hosts
 
     def set_access(self, access: AccessSettings) -> None:
-        """Put other rules of access into force, at once and for all listeners."""
+        """Put other rules of access into force, at once, for all listeners and for streams that are open."""
         self.context.access = access
         self._open = access.anonymous_read
         self._hosts = access.allowed_hosts
+        self.hub.review(self._entitled)
+
+    def close(self) -> None:
+        """End all streams, let all who wait go, and tell what was held back."""
+        self.hub.close()
+        self.refusals.close()
+
+    def _entitled(self, scope: Scope) -> bool:
+        try:
+            require(identify(self.context.access, scope), Right.READ)
+        except Problem:
+            return False
+        return True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

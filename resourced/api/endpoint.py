@@ -11,12 +11,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from resourced.api.access import AccessSettings, Caller, Right, identify, require, require_socket
+from resourced.api.access import AccessSettings, Caller, Right, identify, name_of, require, require_socket
 from resourced.api.answers import SECURITY_HEADERS, Answer, to_json
 from resourced.api.events import Hub
 from resourced.api.limits import Limits
 from resourced.api.parameters import Parameter, read_parameters
 from resourced.api.problem import Problem
+from resourced.api.refusals import Refusals
 from resourced.api.resources import Encoded
 from resourced.api.service import Service
 from resourced.errors import ConfigError, HistoryError, QueryError
@@ -31,6 +32,7 @@ class Context:
     hub: Hub
     access: AccessSettings
     limits: Limits
+    refusals: Refusals
     document: Callable[[], bytes]
     page: Callable[[], bytes]
     exporting: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -46,11 +48,24 @@ class Call:
     caller: Caller
     values: Mapping[str, Any]
     """Query parameters by name."""
+    right: Right
+    """What it takes."""
+    access: AccessSettings
+    """The rules by which the caller was let in."""
 
     @property
     def service(self) -> Service:
         """Return the daemon."""
         return self.context.service
+
+    def check_again(self) -> None:
+        """Refuse a caller who has lost the right while he was waited for.
+
+        Raises:
+            Problem: 401, 403 or 421, as for a new request.
+        """
+        if self.context.access is not self.access:
+            require(identify(self.context.access, self.request.scope), self.right)
 
     async def body(self) -> Mapping[str, Any]:
         """Return the JSON object that was sent; an empty one if nothing was.
@@ -73,6 +88,7 @@ class Call:
             raise Problem(422, f"the body is not JSON: {error}", parameter="body") from None
         if not isinstance(value, dict):
             raise Problem(422, "the body must be a JSON object", parameter="body")
+        self.check_again()
         return value
 
 
@@ -90,6 +106,8 @@ class Endpoint:
     """Type of the answer, or an OpenAPI media type object."""
     method: str = "GET"
     parameters: tuple[Parameter, ...] = ()
+    headers: tuple[Parameter, ...] = ()
+    """Headers that it heeds, besides those of every route."""
     right: Right = Right.READ
     description: str = ""
     problems: tuple[int, ...] = ()
@@ -98,6 +116,8 @@ class Endpoint:
     """Schema of the JSON body; None if it takes none."""
     also: Mapping[str, Any] = field(default_factory=dict)
     """Schemas of further forms of the answer by media type; one for JSON is an alternative."""
+    kept: bool = False
+    """Whether answers carry an entity tag, by which a caller can ask whether his copy is still good."""
     statuses: Mapping[int, Any] = field(default_factory=dict)
     """Further statuses that are no problems."""
     status: int = 200
@@ -127,12 +147,15 @@ class Path:
             detail = f"{scope['path']} does not take {method[:20]}; it takes {self._allow}"
             raise Problem(405, detail, headers={"allow": self._allow})
         caller: Caller = scope["caller"]
+        access = self._context.access
         require(caller, endpoint.right)
         if endpoint.unix_only:
             require_socket(caller)
         values = read_parameters(scope["query_string"], endpoint.parameters, self._context.service.now())
-        call = Call(self._context, Request(scope, receive), caller, values)
+        call = Call(self._context, Request(scope, receive), caller, values, endpoint.right, access)
         answer = await endpoint.handle(call)
+        if method in ("GET", "HEAD"):  # what was changed is changed, and he is told so
+            call.check_again()
         await answer(scope, receive, send)
 
 
@@ -179,16 +202,12 @@ class Border:
 
     def _explain(self, error: Exception, scope: Scope, caller: Caller | None) -> Problem:
         problem = _problem_of(error, scope)
-        if problem.status in (401, 403, 421) or problem.status == 500:
-            who = caller.name if caller else "a caller who could not be identified"
-            about = {
-                "caller": who,
-                "method": scope["method"][:20],
-                "path": scope["path"][:200],
-                "status": problem.status,
-                "reason": repr(error) if problem.status == 500 else problem.detail,
-            }
-            self._context.service.audit("api_fault" if problem.status == 500 else "api_refused", about)
+        who = caller.name if caller else name_of(scope)
+        if problem.status == 500:
+            about = {"caller": who, "method": scope["method"][:20], "path": scope["path"][:200], "status": 500}
+            self._context.service.audit("api_fault", {**about, "reason": repr(error)})
+        elif problem.refusal:
+            self._context.refusals.note(who, problem.status, problem.detail, scope["method"], scope["path"])
         return problem
 
 

@@ -50,6 +50,7 @@ class Stream:
         self.kinds = kinds
         self.caller = caller
         self.queue: asyncio.Queue[Event | None] = asyncio.Queue(_QUEUE)
+        self.request: Scope | None = None
         self._abort = abort
 
     def put(self, event: Event) -> bool:
@@ -110,6 +111,14 @@ class Hub:
             stream.end()
         self._wake()
 
+    def review(self, allowed: Callable[[Scope], bool]) -> None:
+        """End at once the streams of those who may not read any more."""
+        for stream in list(self._streams):
+            if stream.request is not None and not allowed(stream.request):
+                self._streams.discard(stream)
+                stream.end(abort=True)
+                self._service.audit("api_stream_dropped", {"reason": "the reader may not read any more"})
+
     def _from_any_thread(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         def hand_over(value: Any) -> None:
             loop = self._loop
@@ -151,7 +160,7 @@ class Hub:
     def _place(self) -> Any:
         if self._waiting >= self._limits.streams or self.closing:
             detail = f"{self._limits.streams} streams and waiting callers are served already; ask again later"
-            raise Problem(503, detail, headers={"retry-after": "5"})
+            raise Problem(503, detail, headers={"retry-after": "5"}, refusal=not self.closing)
         self._waiting += 1
         try:
             yield
@@ -182,14 +191,17 @@ class Hub:
         while True:
             try:
                 async with asyncio.timeout(self._limits.heartbeat_seconds):
-                    upcoming = await stream.queue.get()
+                    waiting = [await stream.queue.get()]
             except TimeoutError:
                 yield b": still here\n\n"
                 continue
-            if upcoming is None:
+            while not stream.queue.empty():  # what came together is one write, and one packet
+                waiting.append(stream.queue.get_nowait())
+            new = [event.text for event in waiting if event is not None and (event.id is None or event.id not in sent)]
+            if new:
+                yield b"".join(new)
+            if None in waiting:
                 return
-            if upcoming.id is None or upcoming.id not in sent:
-                yield upcoming.text
 
     async def serve(self, stream: Stream, scope: Scope, receive: Receive, send: Send, past: Any) -> None:
         """Send a stream until the reader leaves or the server ends.
@@ -203,6 +215,7 @@ class Hub:
         """
         self.attach()
         with self._place():
+            stream.request = scope
             self._streams.add(stream)
             try:
                 missed = await past()

@@ -19,5 +19,7 @@ class Limits:
     """Largest body of a request."""
     body_seconds: float = 5.0
     """How long a caller may take to send it."""
+    answer_seconds: float = 30.0
+    """How long a caller may take to go on reading an answer or a stream."""
     heartbeat_seconds: float = 15.0
     """Time between signs of life on a stream on which nothing happens."""

@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 import errno
+import functools
 import grp
 import ipaddress
 import os
 import socket
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -19,6 +21,7 @@ from resourced.api.access import read_peer
 from resourced.api.app import App
 from resourced.api.limits import Limits
 from resourced.api.protocol import limited_protocol
+from resourced.api.tls import Certificate
 from resourced.errors import ConfigError
 
 _FIRST_FD = 3
@@ -158,6 +161,12 @@ def make_tcp_socket(settings: ListenSettings) -> socket.socket:
     return sock
 
 
+def is_wide(sockets: Iterable[socket.socket]) -> bool:
+    """Return whether other machines can reach one of these."""
+    tcp = [sock.getsockname()[0] for sock in sockets if sock.family != socket.AF_UNIX]
+    return not all(ipaddress.ip_address(address).is_loopback for address in tcp)
+
+
 def _check_width(sock: socket.socket, settings: ListenSettings) -> None:
     if sock.family != socket.AF_UNIX:
         _check_address(sock.getsockname()[0], settings)
@@ -178,14 +187,26 @@ def _check_address(address: str, settings: ListenSettings) -> None:
 class _Server(uvicorn.Server):
     """A server that leaves signals alone and wakes once a second instead of ten times."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, certificate: Certificate | None, limits: Limits) -> None:
         super().__init__(config)
+        self._tls: dict[str, Any] = {}
+        if certificate is not None:
+            self._tls = {"ssl": certificate.context, "ssl_handshake_timeout": limits.header_seconds}
         self.ending = asyncio.Event()
         self.ready = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        protocol: Any = self.config.http_protocol_class
+        make = functools.partial(protocol, config=self.config, server_state=self.server_state, app_state={})
+        self.servers = [
+            await loop.create_server(make, sock=sock, backlog=_BACKLOG, **self._tls) for sock in sockets or []
+        ]
+        self.started = True
 
     async def main_loop(self) -> None:
         self.ready.set()
@@ -206,18 +227,27 @@ class ApiServer:
         app: The application.
         sockets: Listening sockets; they are closed at the end.
         settings: Where to listen.
+        certificate: For TCP; None serves it in plain text.
     """
 
-    def __init__(self, app: App, sockets: list[socket.socket], settings: ListenSettings) -> None:
+    def __init__(
+        self,
+        app: App,
+        sockets: list[socket.socket],
+        settings: ListenSettings,
+        certificate: Certificate | None = None,
+    ) -> None:
         self._app = app
         self._settings = settings
         self._unix = [Path(s.getsockname()) for s in sockets if s.family == socket.AF_UNIX and s.getsockname()]
-        tls = settings.tls_certificate is not None
-        secure = [s for s in sockets if tls and s.family != socket.AF_UNIX]
+        secure = [s for s in sockets if certificate is not None and s.family != socket.AF_UNIX]
         plain = [s for s in sockets if s not in secure]
-        self._servers = [(_Server(_config(app, settings, tls=False)), plain)] if plain else []
-        if secure:
-            self._servers.append((_Server(_config(app, settings, tls=True)), secure))
+        protocol = limited_protocol(settings.limits, app.refusals)
+        self._servers = [
+            (_Server(_config(app, settings, protocol), shown, settings.limits), listened)
+            for shown, listened in ((None, plain), (certificate, secure))
+            if listened
+        ]
 
     async def serve(self) -> None:
         """Serve until `stop`, then let requests under way end."""
@@ -232,15 +262,15 @@ class ApiServer:
 
     def stop(self) -> None:
         """Let `serve` return within a second."""
-        self._app.hub.close()
+        self._app.close()
         for server, _ in self._servers:
             server.end()
 
 
-def _config(app: ASGIApp, settings: ListenSettings, *, tls: bool) -> uvicorn.Config:
+def _config(app: ASGIApp, settings: ListenSettings, protocol: type[asyncio.Protocol]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=limited_protocol(settings.limits),
+        http=protocol,
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -251,6 +281,4 @@ def _config(app: ASGIApp, settings: ListenSettings, *, tls: bool) -> uvicorn.Con
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=1,
         backlog=_BACKLOG,
-        ssl_certfile=str(settings.tls_certificate) if tls else None,
-        ssl_keyfile=str(settings.tls_key) if tls and settings.tls_key else None,
     )

@@ -2,29 +2,49 @@
 
 import gc
 import html
+import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from resourced.api.access import Right
 from resourced.api.answers import to_json
 from resourced.api.endpoint import Endpoint
+from resourced.api.parameters import Parameter
 from resourced.api.problem import MEDIA_TYPE, PROBLEM_SCHEMA
 
 _REF = "#/components/schemas/{model}"
 _ALWAYS = (400, 401, 408, 421, 422, 431, 500)
 """With which any request may fail: what is no HTTP, too slow or too large is refused before routing."""
+_IF_NONE_MATCH = Parameter("If-None-Match", "string", "Entity tag of the copy that the caller has.")
+_TAG = {"ETag": {"description": "Tag of this answer, which changes with every sample.", "schema": {"type": "string"}}}
+_EXAMPLES = Path(__file__).parent / "examples.json"
 _PLACE = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Answers that were really given, about a machine that was made up; see tests/api/examples.py."""
+
+    answers: Mapping[str, Any]
+    """By method and path, such as "GET /prune"."""
+    problems: Mapping[str, Any]
+    """By status."""
 
 
 def build(endpoints: Iterable[Endpoint], version: str) -> bytes:
     """Return the OpenAPI 3.1 document as JSON."""
     listed = list(endpoints)
     schemas, components = _schemas(listed)
+    examples = Examples(**json.loads(_EXAMPLES.read_bytes()))
     paths: dict[str, dict[str, Any]] = {}
     for number, endpoint in enumerate(listed):
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas.get(number))
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(
+            endpoint, schemas.get(number), examples
+        )
     document = {
         "openapi": "3.1.0",
         "info": {
@@ -41,7 +61,7 @@ def build(endpoints: Iterable[Endpoint], version: str) -> bytes:
         },
     }
     written = to_json(document)
-    del document, schemas, components, paths
+    del document, schemas, components, paths, examples
     gc.collect()
     return written
 
@@ -93,25 +113,48 @@ def _answer_schema(endpoint: Endpoint, parts: dict[str, Any] | None) -> dict[str
     return {"type": "object", "required": required, "properties": parts, "additionalProperties": False}
 
 
-def _operation(endpoint: Endpoint, parts: dict[str, Any] | None) -> dict[str, Any]:
+def _content(endpoint: Endpoint, parts: dict[str, Any] | None, example: Any) -> dict[str, Any]:
+    """Return the forms of an answer by media type."""
     answer = endpoint.answer
     if isinstance(answer, Mapping) and "content" in answer:
-        content = answer["content"]
+        content = dict(answer["content"])
     else:
         content = {"application/json": {"schema": _answer_schema(endpoint, parts)}}
-    content = dict(content)
     for media_type, schema in endpoint.also.items():
         first = content.get(media_type)
         content[media_type] = {"schema": {"anyOf": [first["schema"], schema]} if first else schema}
-    responses: dict[str, Any] = {str(endpoint.status): {"description": endpoint.summary, "content": content}}
-    if endpoint.method == "GET":
-        responses["304"] = {"description": "The caller's copy, named by If-None-Match, is still good."}
+    if example is not None:
+        usual = next(iter(content))
+        content[usual] = {**content[usual], "example": example}
+    return content
+
+
+def _responses(endpoint: Endpoint, parts: dict[str, Any] | None, examples: Examples) -> dict[str, Any]:
+    """Return everything that may be answered, by status."""
+    content = _content(endpoint, parts, examples.answers.get(f"{endpoint.method} {endpoint.path}"))
+    done = str(endpoint.status)
+    responses: dict[str, Any] = {done: {"description": endpoint.summary, "content": content}}
+    if endpoint.kept:
+        responses[done]["headers"] = _TAG
+        responses["304"] = {"description": "The caller's copy, named by If-None-Match, is still good.", "headers": _TAG}
     for status, schema in endpoint.statuses.items():
         described = {"application/json": {"schema": schema}}
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": described}
-    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status in sorted({*_ALWAYS, *endpoint.problems} - set(endpoint.statuses)):
-        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": problem}
+        problem: dict[str, Any] = {"schema": {"$ref": "#/components/schemas/Problem"}}
+        if str(status) in examples.problems:
+            problem["example"] = examples.problems[str(status)]
+        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: problem}}
+    return responses
+
+
+def _body(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the form of a body, with an example made of the first choice of each property."""
+    properties = schema["properties"].items()
+    return {"schema": schema, "example": {name: about["enum"][0] for name, about in properties if "enum" in about}}
+
+
+def _operation(endpoint: Endpoint, parts: dict[str, Any] | None, examples: Examples) -> dict[str, Any]:
     words = re.findall(r"\w+", endpoint.path)
     operation: dict[str, Any] = {
         "operationId": "_".join([endpoint.method.lower(), *words]),
@@ -121,12 +164,13 @@ def _operation(endpoint: Endpoint, parts: dict[str, Any] | None) -> dict[str, An
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in _PLACE.findall(endpoint.path)
         ]
-        + [parameter.schema() for parameter in endpoint.parameters],
-        "responses": responses,
+        + [parameter.schema() for parameter in endpoint.parameters]
+        + [header.schema("header") for header in (*endpoint.headers, *([_IF_NONE_MATCH] if endpoint.kept else []))],
+        "responses": _responses(endpoint, parts, examples),
         "security": [{"token": []}] if endpoint.right is Right.ADMIN else [{}, {"token": []}],
     }
     if endpoint.body is not None:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": endpoint.body}}}
+        operation["requestBody"] = {"required": True, "content": {"application/json": _body(endpoint.body)}}
     return operation
 
 

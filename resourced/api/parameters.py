@@ -82,8 +82,8 @@ class Parameter:
             allowed += f" to {self.maximum:g}" if self.kind != "string" else f" of at most {self.maximum:g} characters"
         return Problem(422, f"{self.name}={text[:80]!r} is not allowed; write {allowed}", parameter=self.name)
 
-    def schema(self) -> dict[str, Any]:
-        """Return the OpenAPI object that describes it."""
+    def schema(self, place: str = "query") -> dict[str, Any]:
+        """Return the OpenAPI object that describes it, in the query or as a header."""
         kind = {"time": "string", "duration": "string"}.get(self.kind, self.kind)
         if self.kind == "boolean":
             schema: dict[str, Any] = {"type": "string", "enum": [*_TRUE, *_FALSE]}
@@ -94,7 +94,7 @@ class Parameter:
         if kind in ("integer", "number"):
             limits = {"minimum": self.minimum, "maximum": self.maximum}
             schema |= {key: value for key, value in limits.items() if value is not None}
-        elif self.kind == "string" and not self.choices:
+        elif self.kind == "string" and not self.choices and place == "query":
             schema["maxLength"] = int(self.maximum or 1000)
             if self.pattern is not None:
                 schema["pattern"] = f"^({self.pattern})$"
@@ -102,7 +102,7 @@ class Parameter:
             schema["default"] = self.default
         if self.many:
             schema = {"type": "array", "items": schema, "maxItems": _MOST}
-        about = {"name": self.name, "in": "query", "required": self.required, "description": self.description}
+        about = {"name": self.name, "in": place, "required": self.required, "description": self.description}
         if self.kind in _EXAMPLES:
             about["example"] = _EXAMPLES[self.kind]
         return {**about, "schema": schema}

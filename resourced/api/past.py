@@ -75,7 +75,9 @@ async def _top(call: Call) -> ASGIApp:
 async def _export(call: Call) -> ASGIApp:
     start, end = _span(call)
     if call.context.exporting.locked():
-        raise Problem(503, "another recording is being made; ask again when it is", headers={"retry-after": "10"})
+        raise Problem(
+            503, "another recording is being made; ask again when it is", headers={"retry-after": "10"}, refusal=True
+        )
     fields = {"caller": call.caller.name, "start": start, "end": end}
     call.service.audit("history_exported", fields)
 

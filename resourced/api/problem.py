@@ -7,6 +7,8 @@ import pydantic_core
 from starlette.responses import Response
 
 MEDIA_TYPE = "application/problem+json"
+_REFUSALS = (400, 401, 403, 408, 409, 413, 421, 431)
+"""Statuses of refusals, which the journal hears of; all others are mistakes of the caller's, or troubles of ours."""
 
 
 class Problem(Exception):  # noqa: N818 - the name of the document
@@ -17,16 +19,24 @@ class Problem(Exception):  # noqa: N818 - the name of the document
         detail: A sentence for a person: what, and what instead.
         parameter: Name of the parameter at fault, if one is.
         headers: Further headers of the answer.
+        refusal: Whether a caller is refused what others may have, or at other times; the status says it for most.
     """
 
     def __init__(
-        self, status: int, detail: str, *, parameter: str | None = None, headers: dict[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        *,
+        parameter: str | None = None,
+        headers: dict[str, str] | None = None,
+        refusal: bool = False,
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.parameter = parameter
         self.headers = headers or {}
+        self.refusal = refusal or status in _REFUSALS
 
     def response(self) -> Response:
         """Return the answer."""

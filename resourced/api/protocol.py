@@ -9,10 +9,11 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from resourced.api.access import read_peer
-from resourced.api.answers import to_json
+from resourced.api.access import name_of, read_peer
+from resourced.api.answers import SECURITY_HEADERS, to_json
 from resourced.api.limits import Limits
 from resourced.api.problem import MEDIA_TYPE
+from resourced.api.refusals import Refusals
 
 _GRACE_SECONDS = 0.5
 """How long a connection that has asked nothing yet may take to do so when the daemon ends."""
@@ -21,12 +22,15 @@ _GRACE_SECONDS = 0.5
 class LimitedProtocol(HttpToolsProtocol):
     """Adds to the state of each request the `peer` (on a Unix socket) and `abort`, which cuts the connection.
 
-    A request's head may be neither large nor slow. Beyond the limit of connections an idle one makes room for a new
-    one.
+    A request's head may be neither large nor slow, and answers must be read. Beyond the limit of connections the one
+    that has been idle longest makes room for a new one.
     """
 
     limits = Limits()
+    refusals: Refusals
+    open: "dict[LimitedProtocol, None]"
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
     ending = False
@@ -41,14 +45,18 @@ class LimitedProtocol(HttpToolsProtocol):
                 state["peer"] = read_peer(same)
         self.app_state = state
         self._timer = self.loop.call_later(self.limits.header_seconds, self._too_slow)
-        if len(self.connections) > self.limits.connections:
+        self.open[self] = None
+        if len(self.open) > self.limits.connections:
             self._make_room()
 
     def _make_room(self) -> None:
-        for other in self.connections:
-            if other is not self and isinstance(other, LimitedProtocol) and other.idle:
+        most = self.limits.connections
+        for other in self.open:
+            if other is not self and (other.idle or other.transport.is_closing()):  # which may wait for a reader
+                other.note(503, f"more than {most} connections: one that was idle made room")
                 other.transport.abort()
                 return
+        self.note(503, f"there are {most} connections already, and none of them is idle")
         self.transport.abort()
 
     @property
@@ -60,7 +68,27 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop_timer()
+        self.resume_writing()
+        self.open.pop(self, None)
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Give the caller some time to read what waits for him."""
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(self.limits.answer_seconds, self._not_read)
+
+    def resume_writing(self) -> None:
+        """Go on: the caller has read."""
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _not_read(self) -> None:
+        self._unread = None
+        self.note(408, f"the answer was not read within {self.limits.answer_seconds:g} seconds")
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; a head that isn't complete has a limited time and size."""
@@ -76,6 +104,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a request's head."""
         self._in_head = True
+        self.open[self] = self.open.pop(self, None)  # to the end: the one that asked least lately makes room first
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -86,7 +115,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._head_bytes > self.limits.header_bytes:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self.limits.header_bytes:
-                self.app = _too_large(self.limits.header_bytes)
+                self.note(431, detail := f"at most {self.limits.header_bytes} bytes are taken")
+                self.app = _too_large(detail)
         super().on_headers_complete()
         self.app = app
         if self.ending:
@@ -124,10 +154,15 @@ class LimitedProtocol(HttpToolsProtocol):
             else:
                 self.transport.close()
 
+    def note(self, status: int, reason: str) -> None:
+        """Write down that this caller was refused."""
+        self.refusals.note(name_of({"state": self.app_state, "client": self.client}), status, reason)
+
     def _refuse(self, status: bytes, detail: str) -> None:
+        self.note(int(status[:3]), detail)
         body = _problem(status, detail)
-        head = b"HTTP/1.1 %b\r\ncontent-type: %b\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self.transport.write(head % (status, MEDIA_TYPE.encode(), len(body)) + body)
+        head = b"".join(b"%b: %b\r\n" % header for header in _refusal_headers(body))
+        self.transport.write(b"HTTP/1.1 %b\r\n%b\r\n" % (status, head) + body)
         self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
@@ -140,14 +175,20 @@ def _problem(status: bytes, detail: str) -> bytes:
     return to_json({"type": "about:blank", "title": title, "status": int(code), "detail": detail})
 
 
-def _too_large(most_bytes: int) -> ASGIApp:
-    """Return the application that refuses a request for its head."""
-    body = _problem(b"431 Request Header Fields Too Large", f"at most {most_bytes} bytes are taken")
-    headers = [
+def _refusal_headers(body: bytes) -> list[tuple[bytes, bytes]]:
+    return [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
         (b"connection", b"close"),
+        *SECURITY_HEADERS,
     ]
+
+
+def _too_large(detail: str) -> ASGIApp:
+    """Return the application that refuses a request for its head."""
+    body = _problem(b"431 Request Header Fields Too Large", detail)
+    headers = _refusal_headers(body)
 
     async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
         del scope, receive
@@ -157,6 +198,6 @@ def _too_large(most_bytes: int) -> ASGIApp:
     return refuse
 
 
-def limited_protocol(limits: Limits) -> type[LimitedProtocol]:
-    """Return the protocol with these limits."""
-    return type("LimitedProtocol", (LimitedProtocol,), {"limits": limits})
+def limited_protocol(limits: Limits, refusals: Refusals) -> type[LimitedProtocol]:
+    """Return the protocol with these limits, whose refusals are noted there."""
+    return type("LimitedProtocol", (LimitedProtocol,), {"limits": limits, "refusals": refusals, "open": {}})

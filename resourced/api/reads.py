@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from resourced.api.access import Right
 from resourced.api.answers import Answer, to_json
 from resourced.api.endpoint import Call, Endpoint, Handler, json_answer
+from resourced.api.health import HEALTH
 from resourced.api.openmetrics import sample_name
 from resourced.api.parameters import Parameter
 from resourced.api.problem import Problem
@@ -214,6 +215,7 @@ def endpoints() -> list[Endpoint]:
             envelope(section),
             parameters=_COMMON,
             problems=(503,),
+            kept=True,
         )
         for name, section in RESOURCES.items()
         if name != "processes"
@@ -227,6 +229,7 @@ def endpoints() -> list[Endpoint]:
             envelope("processes", optional=optional),
             parameters=(*_COMMON, SORT, LIMIT, COMMAND_LINE),
             problems=(503,),
+            kept=True,
             description="Command lines are shown only to their owner, to root and to those who may change things.",
         ),
         Endpoint(
@@ -236,6 +239,7 @@ def endpoints() -> list[Endpoint]:
             Snapshot,
             parameters=(*_COMMON, FULL, AT),
             problems=(503,),
+            kept=True,
             description=(
                 "Of processes and cgroups the 20 largest by processor use and by memory, unless `full` is set. With"
                 " `at`, what was recorded at that moment or shortly before, in the same form; what was not is null."
@@ -254,6 +258,7 @@ def endpoints() -> list[Endpoint]:
                 Parameter("workload", "string", "Registered workload of which this is asked."),
             ),
             problems=(404, 503),
+            kept=True,
             description=(
                 "With `wait`, the answer comes as soon as a rule begins or ceases to fire. With one of `pid`, `unit`"
                 " and `workload`: how that one would fare if every rule fired now, with the margin to each threshold"
@@ -267,16 +272,22 @@ def endpoints() -> list[Endpoint]:
 
 def _own() -> list[Endpoint]:
     metrics = {"application/openmetrics-text": {"schema": {"type": "string"}}}
-    healthz = {"type": "object", "required": ["status"], "properties": {"status": {"const": "ok"}}}
     version = _object("What runs.", name={"const": "resourced"}, version={"type": "string"})
     return [
         Endpoint(
             "/catalog", _catalog, "Every metric: name, unit, kind, meaning, source.", {"metrics": list[CatalogEntry]}
         ),
-        Endpoint("/healthz", _healthz, "The daemon is alive, and how it does.", healthz),
+        Endpoint("/healthz", _healthz, "The daemon is alive, and how it does.", HEALTH),
         Endpoint("/readyz", _readyz, "Whether samples are fresh.", _READY, statuses={503: _READY}),
         Endpoint("/version", _version, "Which version runs.", version),
-        Endpoint("/metrics", _encoded("metrics"), "All metrics as OpenMetrics.", {"content": metrics}, problems=(503,)),
+        Endpoint(
+            "/metrics",
+            _encoded("metrics"),
+            "All metrics as OpenMetrics.",
+            {"content": metrics},
+            problems=(503,),
+            kept=True,
+        ),
         Endpoint("/openapi.json", _openapi, "This description.", {"type": "object"}),
         Endpoint("/docs", _docs, "This description for people.", {"content": {"text/html": _TEXT["text/plain"]}}),
     ]

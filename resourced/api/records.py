@@ -10,11 +10,12 @@ from resourced.api.endpoint import Call, Endpoint, json_answer
 from resourced.api.events import KINDS, USUAL, Event, Stream, record_event, resume_time
 from resourced.api.parameters import Parameter
 from resourced.api.problem import Problem
-from resourced.decision import Decision, Outcome
+from resourced.decision import Decision, LoggedEvent, Outcome
 
 _REPLAYED = 1000
 
 _SINCE = Parameter("since", "time", "Only later ones: 8h for eight hours ago, 03:12, RFC 3339, or seconds since 1970.")
+_LAST_EVENT = Parameter("Last-Event-ID", "string", "Id of the last event that was seen.")
 _UNTIL = Parameter("until", "time", "Only earlier ones, likewise.")
 _LIMIT = Parameter("limit", "integer", "Longest list.", default=100, minimum=1, maximum=10000)
 
@@ -83,7 +84,6 @@ def _past(call: Call, since: float, last: str | None, kinds: frozenset[str]) -> 
 
 def endpoints() -> list[Endpoint]:
     """Return the routes."""
-    logged = {"type": "array", "items": {"type": "object"}}
     return [
         Endpoint(
             "/decisions",
@@ -105,7 +105,7 @@ def endpoints() -> list[Endpoint]:
             "/events/log",
             _logged,
             "Recorded events of the journal, newest first.",
-            {"type": "object", "required": ["events"], "properties": {"events": logged}},
+            {"events": list[LoggedEvent]},
             parameters=(_SINCE, _UNTIL, _LIMIT),
             problems=(503,),
         ),
@@ -118,7 +118,11 @@ def endpoints() -> list[Endpoint]:
                 Parameter("kind", "string", "Kinds wanted; all but sample by default.", choices=KINDS, many=True),
                 _SINCE,
             ),
+            headers=(_LAST_EVENT,),
             problems=(503,),
-            description="Resume with the Last-Event-ID header. A reader who is too slow is cut off.",
+            description=(
+                "Resume with the Last-Event-ID header: what was recorded since comes first. A reader who is too slow is"
+                " cut off."
+            ),
         ),
     ]

@@ -162,15 +162,23 @@ _ALL = (
         "api_refused",
         "ff883396faba4a3c92f6852d9c35e1ce",
         Priority.WARNING,
-        "{caller} was refused {method} {path}: {reason}",
+        "{caller} was refused {what}: {reason}",
         "A request was refused",
-        "The caller may not do this: @RESOURCED_REASON@\n\n"
+        "The caller may not do this, or asked in a way that is not taken: @RESOURCED_REASON@\n\n"
         "Changes need root or membership in the group resourced-admin on the Unix socket, or a token with "
-        "this right on TCP.",
-        key=(
-            "caller",
-            "path",
-        ),
+        "this right on TCP. Of one caller and status the first ten in a minute are told; api_refused_more counts the "
+        "rest.",
+        limited=False,
+    ),
+    Event(
+        "api_refused_more",
+        "b99473d690c44ffa86060f95757bf0cb",
+        Priority.WARNING,
+        "{count} more requests of {caller} were refused in {seconds} s",
+        "Many requests were refused",
+        "The first of them were told one by one (api_refused). A program of @RESOURCED_CALLER@ may have an old token, "
+        "a wrong name of this host, or be broken.",
+        limited=False,
     ),
     Event(
         "api_fault",
@@ -187,8 +195,9 @@ _ALL = (
         "51f7a0d8c3e94b6fa2d80c47e916b35d",
         Priority.NOTICE,
         "A reader of events was cut off: {reason}",
-        "A reader of events was too slow",
-        "Nobody waits for readers. It may connect again and go on where it broke off (Last-Event-ID).",
+        "A reader of events was cut off",
+        "It was too slow, and nobody waits for readers; or its token was withdrawn. Who may read can connect again and "
+        "go on where it broke off (Last-Event-ID).",
     ),
     Event(
         "history_exported",

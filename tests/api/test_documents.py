@@ -8,6 +8,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from resourced.api import create_app
 from resourced.metrics import CATALOGUE
+from tests.api.examples import EXAMPLES, examples
 from tests.api.fakes import FakeService, make_decision
 
 
@@ -50,7 +51,45 @@ async def test_fields_are_described(client: httpx.AsyncClient) -> None:
     assert "without swapping" in memory["available_bytes"]["description"]
     assert document["openapi"] == "3.1.0"
     parameters = document["paths"]["/resources/processes"]["get"]["parameters"]
-    assert {p["name"] for p in parameters} == {"fresh", "wait", "after", "sort", "limit", "command_line"}
+    named = {p["name"] for p in parameters}
+    assert named == {"fresh", "wait", "after", "sort", "limit", "command_line", "If-None-Match"}
+    [resumed] = [p for p in document["paths"]["/events"]["get"]["parameters"] if p["in"] == "header"]
+    assert resumed["name"] == "Last-Event-ID"
+
+
+async def test_the_examples_are_what_is_answered() -> None:
+    written = json.loads(EXAMPLES.read_text())
+
+    assert json.loads(json.dumps(await examples())) == written, "run python -m tests.api.examples"
+
+
+async def test_every_route_has_an_example_that_is_as_described(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    lacking = []
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            [[_, content], *_] = operation["responses"]["200"]["content"].items()
+            if "example" not in content:
+                lacking.append(f"{method} {path}")
+                continue
+            _check(document, content["schema"], content["example"])
+            for about in operation.get("requestBody", {}).get("content", {}).values():
+                _check(document, about["schema"], about["example"])
+    assert set(lacking) == {"get /history/export", "get /openapi.json", "get /docs"}  # a file, and itself twice
+
+
+async def test_every_error_has_an_example_that_is_as_described(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    seen = set()
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                for about in response.get("content", {}).values():
+                    if about["schema"] == {"$ref": "#/components/schemas/Problem"}:
+                        _check(document, about["schema"], about["example"])
+                        assert about["example"]["status"] == int(status)
+                        seen.add(int(status))
+    assert seen == {400, 401, 403, 404, 408, 409, 413, 421, 422, 431, 500, 503}
 
 
 async def test_problems_are_as_described(client: httpx.AsyncClient) -> None:
@@ -81,3 +120,6 @@ async def test_a_parser_accepts_the_metrics(client: httpx.AsyncClient) -> None:
 async def test_the_catalogue_is_complete(client: httpx.AsyncClient) -> None:
     listed = json.loads((await client.get("/catalog")).content)["metrics"]
     assert [entry["name"] for entry in listed] == list(CATALOGUE)
+    assert [entry["name"] for entry in listed if not (entry["help"] and entry["unit"])] == []
+    places = ("/proc/", "/sys/", "NVML", "nvml", "statvfs", "cgroup")
+    assert [entry["name"] for entry in listed if not any(place in entry["source"] for place in places)] == []

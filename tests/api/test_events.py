@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,9 +9,9 @@ import pytest
 from resourced.api import ApiSettings, Limits, create_app
 from resourced.api.access import Caller, Right
 from resourced.api.events import Stream, changes, make_event
-from resourced.decision import Phase
+from resourced.decision import LoggedEvent, Phase
 from resourced.snapshot import Health
-from tests.api.fakes import FakeService, FakeState, make_decision, make_snapshot, make_verdict
+from tests.api.fakes import TIME, FakeService, FakeState, make_decision, make_snapshot, make_verdict
 from tests.api.serving import Served, served
 
 
@@ -122,3 +123,39 @@ def test_changes_are_what_differs() -> None:
     assert [kind for kind, _ in changes(one, other)] == ["rule"]
     assert changes(one, one) == []
     assert changes(None, one) == []
+
+
+async def test_what_came_together_is_one_write() -> None:
+    stream = Stream(frozenset({"sample", "rule"}), None)
+    texts = create_app(FakeService()).hub.follow(stream, [])
+    assert await anext(texts) == b"retry: 2000\n\n"
+    for kind in ("sample", "decision", "rule"):
+        stream.put(make_event(kind, 1.0, {}))
+    stream.end()
+
+    assert await anext(texts) == b"event: sample\ndata: {}\n\nevent: rule\ndata: {}\n\n"
+    with pytest.raises(StopAsyncIteration):
+        await anext(texts)
+
+
+async def test_a_reader_who_does_not_read_is_cut_off(on: Served) -> None:
+    reader, writer = await asyncio.open_unix_connection(str(on.path), limit=4096)
+    writer.write(b"GET /events?kind=event HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    writer.transport.pause_reading()  # type: ignore[attr-defined]  # every transport of a socket has it
+    event = LoggedEvent(TIME, "collector_stale", 4, "x" * 50_000, {})
+    for _ in range(5000):
+        on.service.record(event)
+        await asyncio.sleep(0)
+        if on.service.audited:
+            break
+    writer.transport.resume_reading()  # type: ignore[attr-defined]  # likewise
+
+    [[told, fields]] = on.service.audited
+    assert (told, fields["reason"]) == ("api_stream_dropped", "the reader was 256 events behind")
+    with contextlib.suppress(ConnectionResetError):
+        while await reader.read(1 << 20):
+            pass
+    writer.close()
+    async with on.unix() as client:
+        assert (await client.get("/version")).status_code == 200

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -111,6 +112,22 @@ async def test_idle_connections_make_room(tmp_path: Path) -> None:
         async with s.unix() as client:
             assert (await client.get("/version")).status_code == 200
         for _, writer in idle:
+            writer.transport.abort()
+
+
+async def test_who_asked_least_lately_makes_room(tmp_path: Path) -> None:
+    async with served(tmp_path, settings=ApiSettings(limits=Limits(connections=3))) as s:
+        first, second, third = [await asyncio.open_connection("127.0.0.1", s.port) for _ in range(3)]
+        for reader, writer in (third, first):
+            writer.write(GET + b"\r\n")
+            assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
+        fourth = await asyncio.open_connection("127.0.0.1", s.port)
+        with contextlib.suppress(ConnectionResetError):
+            assert await second[0].read() == b""
+        for reader, writer in (fourth, third, first):
+            writer.write(GET + b"\r\n")
+            assert b"HTTP/1.1 200" in await reader.readuntil(b"200 OK\r\n")
+        for _, writer in (first, second, third, fourth):
             writer.transport.abort()
 
 

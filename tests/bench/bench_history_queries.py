@@ -10,9 +10,8 @@ import http.client
 import json
 import random
 import statistics
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
@@ -20,6 +19,7 @@ from resourced.series import Series
 from tests.bench.bench_history_size import FOLDER, recordings_folder
 from tests.bench.corpus import corpora
 from tests.bench.endless import Endless
+from tests.bench.lags import Lags, spread
 from tests.bench.peers import Running, resourced, scratch, started
 from tests.bench.prefilled import fill, layout
 from tests.bench.report import keep, table
@@ -57,39 +57,6 @@ QUESTIONS = (
     Question("30 days of one series, 1,000 points", 30, 1, POINTS, None),
     Question("30 days of 20 series, 1,000 points", 30, 20, POINTS, None),
 )
-
-
-class Lags:
-    """Reads from /healthz how late each sample was, while the block lasts.
-
-    Args:
-        port: Of the daemon, on loopback.
-    """
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._stop = threading.Event()
-        self.milliseconds: dict[int, float] = {}
-
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[dict[int, float]]:
-        """Yield what is found, keyed by the number of the sample; complete when the block ends."""
-        self.milliseconds, self._stop = {}, threading.Event()
-        thread = threading.Thread(target=self._watch)
-        thread.start()
-        try:
-            yield self.milliseconds
-        finally:
-            self._stop.set()
-            thread.join()
-
-    def _watch(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-        with contextlib.closing(connection):
-            while not self._stop.wait(0.2):
-                connection.request("GET", "/healthz")
-                told = json.load(connection.getresponse())["sampling"]
-                self.milliseconds[told["sequence"]] = 1000 * told["lag_seconds"]
 
 
 def ask(connection: http.client.HTTPConnection, path: str) -> tuple[float, int]:
@@ -158,7 +125,7 @@ def main() -> None:
         f"\n\n{len(series)} series at one second, {chosen.days} days: {on_disk / _MIB:.0f} MiB on disk. Each question"
         f" {chosen.rounds} times in a row over one connection, each time for other series; the processor's time is the"
         f" whole daemon's, imports at the first question and sampling included. Lateness of samples, median and"
-        f" greatest: {_spread(idle)} without questions, {_spread(busy)} with; at most 20 ms more wanted. Resident"
+        f" greatest: {spread(idle)} without questions, {spread(busy)} with; at most 20 ms more wanted. Resident"
         f" memory of the daemon: {told(memory)}; at most 60 MB wanted."
     )
     command = f"python -m tests.bench.bench_history_queries --days {chosen.days} --rounds {chosen.rounds}"
@@ -170,10 +137,6 @@ def _row(question: Question, took: list[float], used: float, values: int) -> tup
     times = [f"{each:.1f} ms" for each in (statistics.median(took), tail, max(took), used)]
     wanted = "" if question.milliseconds is None else f"{question.milliseconds:.0f} ms"
     return question.name, f"{values:,}", *times, wanted
-
-
-def _spread(lags: dict[int, float]) -> str:
-    return f"{statistics.median(lags.values()):.1f} and {max(lags.values()):.1f} ms"
 
 
 if __name__ == "__main__":

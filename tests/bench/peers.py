@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,13 +76,14 @@ def free_port() -> int:
         return port
 
 
-def resourced(directory: Path) -> Peer:
-    """Return the daemon, with everything at one second and a store of its own."""
+def resourced(directory: Path, more: Mapping[str, object] | None = None) -> Peer:
+    """Return the daemon, with everything at one second and a store of its own; `more` are further settings."""
     port = free_port()
     settings = {
         "daemon.runtime_directory": directory,
         "history.directory": directory / "state",
         "api.port": port,
+        **(more or {}),
     }
     options = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     command = [sys.executable, "-m", "resourced", "run", "-c", str(_empty(directory)), *options]

@@ -43,6 +43,7 @@ HEALTH: dict[str, Any] = {
             rules=_list("Rules in force."),
         )
         | {"required": ["rules"]},
+        "workloads": _said("Registered workloads.", _COUNT),
         "rivals": _list("Other killers that are active; left out if there are none."),
         "replay": _said("What is replayed and how far; only of a replay.", {"type": "object"}),
         "sampling": _object(

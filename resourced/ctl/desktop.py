@@ -97,7 +97,7 @@ def command(program: str, shown: Notification) -> list[str]:
 
 @click.command()
 @click.option("--everybody", is_flag=True, help="What concerns others too, not only your own processes and units.")
-@click.option("--count", type=click.IntRange(1), help="End after so many events.")
+@click.option("-n", "--count", type=click.IntRange(1), help="End after so many events.")
 @common
 def desktop(session: Session, *, everybody: bool, count: int | None) -> None:
     """Show decisions, and what came of them, as notifications on this desktop; with --json also print them.

@@ -17,7 +17,7 @@ import httpx
 
 import resourced.api
 from resourced.api import ApiSettings, Limits, create_app
-from resourced.api.access import AccessSettings, read_tokens
+from resourced.api.access import AccessSettings, Peer, read_tokens
 from resourced.api.events import record_event
 from resourced.collectors.base import Roots
 from resourced.decision import (
@@ -29,19 +29,21 @@ from resourced.decision import (
     Mode,
     Outcome,
     Phase,
+    Request,
     RuleState,
     Scope,
     Step,
     Verdict,
 )
-from resourced.errors import ActionRefused
+from resourced.errors import ActionRefused, TooMany
 from resourced.policy import Outlook
 from resourced.series import Series
 from resourced.snapshot import SECTIONS, Health, Snapshot
 from resourced.snapshot.cgroups import Cgroup, Cgroups
 from resourced.snapshot.gpus import Gpu, GpuProcess, Gpus
 from resourced.snapshot.processes import Process, Processes, UserUsage
-from tests.api.fakes import TIME, FakeHistory, FakeService, FakeState, FakeTable, FakeTop
+from resourced.workloads import Applicant, Cover, Lease, State, Tell, Wish
+from tests.api.fakes import TIME, FakeHistory, FakeService, FakeState, FakeTable, FakeTop, FakeWorkloads
 from tests.api.serving import served
 from tests.collectors.test_hosts import HOSTS, collect, snapshot_of
 
@@ -114,6 +116,15 @@ DECISION = Decision(
     steps=(Step.NOTIFY, Step.TERMINATE), expected_gain=2147483648, gain_unit="By", reason=None,
 )  # fmt: skip
 OUTCOME = Outcome(DECISION.id, TIME + 1, Step.NOTIFY, "done", UNIT, 0.002)
+REQUEST = Request(
+    decision=DECISION.id, rule="memory-low", level=Level.HARD, resource="memory", reason="Memory is low.", time=TIME,
+    deadline=TIME + 60, grace_seconds=60.0, steps=(Step.TERMINATE,),
+)  # fmt: skip
+LEASE = Lease(
+    id="w-5f3c6d6e0a1b2c3d", name="training", pid=4242, start_time_ticks=12345, uid=1000, cgroup=CGROUP, unit=UNIT,
+    scope=Cover.UNIT, priority=-5.0, tell=Tell.STREAM, signal=None, file=None, grace_seconds=60.0, restartable=True,
+    heartbeat_seconds=None, registered=TIME - 600, heard=TIME - 1, state=State.TOLD, request=REQUEST,
+)  # fmt: skip
 RULE = RuleState("memory-low", "", Level.HARD, Mode.ADVISE, Phase.FIRING, TIME, 12.0, (_EVIDENCE,))
 
 
@@ -198,6 +209,18 @@ STATUS: Mapping[str, Any] = {
 }  # fmt: skip
 
 
+class _Workloads(FakeWorkloads):
+    """Who is registered on that machine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = {LEASE.id: LEASE}
+
+    def register(self, wish: Wish, applicant: Applicant) -> Lease:
+        super().register(wish, applicant)
+        return replace(LEASE, state=State.REGISTERED, request=None)
+
+
 class Machine(FakeService):
     """The daemon on that machine."""
 
@@ -205,6 +228,7 @@ class Machine(FakeService):
         verdict = Verdict(True, TIME, 1, ("memory-low fires",), (RULE,), (DECISION,), ())  # noqa: FBT003 - as served
         super().__init__(FakeState(snapshot(), verdict))
         self.history = _History()
+        self.workloads = _Workloads()
         self.version = "1.0.0"
 
     def status(self) -> Mapping[str, Any]:
@@ -215,7 +239,10 @@ class Machine(FakeService):
 
 
 _QUERIES = {"/history": "?metric=memory.available&start=1h&points=2"}
-_BODIES = {"/log-level": {"level": "debug"}}
+_BODIES = {
+    "/log-level": {"level": "debug"},
+    "/workloads": {"name": "training", "scope": "unit", "grace_seconds": 60, "priority": -5},
+}
 
 
 def settings(streams: int = 64) -> ApiSettings:
@@ -230,14 +257,19 @@ def settings(streams: int = 64) -> ApiSettings:
 async def examples() -> dict[str, Any]:
     """Return an answer of each route that answers JSON, by method and path, and a problem of each status."""
     app, found = create_app(Machine(), settings()), dict[str, Any](TEXTS)
-    headers = {"authorization": f"Bearer {TOKEN}"}
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
+
+    async def over_unix(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "state": {"peer": Peer(4242, 0, 0)}}, receive, send)
+
+    transport = httpx.ASGITransport(over_unix)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         for each in app._endpoints:
             if each.path in ("/events", "/openapi.json", "/docs", "/metrics", "/history/export"):
                 continue  # not JSON, or themselves
-            path = each.path.replace("{id}", DECISION.id) + _QUERIES.get(each.path, "")
-            answer = await client.request(each.method, path, json=_BODIES.get(each.path))
+            known = LEASE.id if each.path.startswith("/workloads") else DECISION.id
+            path = each.path.replace("{id}", known) + _QUERIES.get(each.path, "")
+            body = _BODIES.get(each.path) if each.method == "POST" else None
+            answer = await client.request(each.method, path, json=body)
             answer.raise_for_status()
             found[f"{each.method} {each.path}"] = _shortened(answer.json())
         found["GET /metrics"] = await _metrics(client)
@@ -270,6 +302,9 @@ async def _problems() -> dict[str, Any]:
             answers = [await _asked(it.port, *request) for request in _FAILING]
             service.status = _broken  # type: ignore[method-assign]  # a fault of ours
             answers.append(await _asked(it.port, b"GET /healthz" + _HOST + b"\r\n"))
+            service.workloads.error = TooMany("100 workloads of user 1000 are registered, which is the limit", own=True)
+            async with it.unix() as client:
+                answers.append((await client.post("/workloads", json={})).json())
     return {str(answer["status"]): answer for answer in answers}
 
 

@@ -126,7 +126,7 @@ def test_changes_are_what_differs() -> None:
 
 
 async def test_what_came_together_is_one_write() -> None:
-    stream = Stream(frozenset({"sample", "rule"}), None)
+    stream = Stream(frozenset({"sample", "rule"}), Caller("uid 0 pid 1", Right.ADMIN, 0), None)
     texts = create_app(FakeService()).hub.follow(stream, [])
     assert await anext(texts) == b"retry: 2000\n\n"
     for kind in ("sample", "decision", "rule"):

@@ -10,7 +10,7 @@ from resourced.ctl.options import common
 from resourced.ctl.session import Session
 
 
-@click.command()
+@click.command(short_help="List what is under way, and can be undone.")
 @common
 def actions(session: Session) -> None:
     """List what waits for approval, what is under way, and what can be undone (by `veto ID`)."""

@@ -19,7 +19,7 @@ _SHIPPED = ("default", "profile default")
 """Beginnings of the origin of what nobody has said."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(short_help="See and check the configuration.", context_settings={"help_option_names": ["-h", "--help"]})
 def config() -> None:
     """See by what the daemon goes, and check its files before a reload."""
 

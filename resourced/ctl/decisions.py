@@ -41,7 +41,7 @@ def decisions(session: Session, **filters: Any) -> None:
         screen.table(("ID", "TIME", "LEVEL", "MODE", "RULE", "TARGET"), rows, left=6)
 
 
-@click.command()
+@click.command(short_help="Explain one decision, and what came of it.")
 @click.argument("identity", metavar="ID")
 @common
 def explain(session: Session, identity: str) -> None:
@@ -77,7 +77,7 @@ def explain(session: Session, identity: str) -> None:
         screen.tell(f"{render.moment(outcome.time)}  {what + gain + detail}")
 
 
-@click.command()
+@click.command(short_help="Tell how near one is to having to give way.")
 @click.argument("subject", metavar="PID|UNIT")
 @common
 def why(session: Session, subject: str) -> None:

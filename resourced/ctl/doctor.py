@@ -22,7 +22,7 @@ from resourced.ctl.session import Session
 _SIGNS = {Level.OK: "ok", Level.NOTE: "note", Level.WARNING: "WARN", Level.FAULT: "FAIL"}
 
 
-@click.command()
+@click.command(short_help="Look what is amiss, and what to do about it.")
 @common
 def doctor(session: Session) -> None:
     """Look what is amiss with the daemon and this machine, and say what to do about it.

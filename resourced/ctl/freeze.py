@@ -41,7 +41,7 @@ def list_(session: Session) -> None:
         screen.table(("DECISION", "SINCE", "THAWS IN", "PID", "TARGET"), rows, left=1)
 
 
-@click.command()
+@click.command(short_help="Let what was frozen run on.")
 @click.argument("subject", metavar="DECISION|TARGET")
 @common
 def thaw(session: Session, subject: str) -> None:

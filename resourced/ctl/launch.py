@@ -59,7 +59,7 @@ class Launch:
     """Whether a scope is wanted."""
 
 
-@click.command(context_settings={"allow_interspersed_args": False})
+@click.command(short_help="Start a command as a workload.", context_settings={"allow_interspersed_args": False})
 @click.option(
     "--priority",
     metavar="low|normal|high|N",

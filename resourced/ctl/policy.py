@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 _ROWS = 40
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    short_help="Check, rehearse or suggest a policy.", context_settings={"help_option_names": ["-h", "--help"]}
+)
 def policy() -> None:
     """Check a policy, rehearse it on the recorded past, or have thresholds suggested."""
 

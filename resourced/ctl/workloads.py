@@ -10,7 +10,7 @@ from resourced.ctl.options import common
 from resourced.ctl.session import Session
 
 
-@click.command()
+@click.command(short_help="List the workloads that take part.")
 @common
 def workloads(session: Session) -> None:
     """List the workloads that take part: your own, and as root or an admin all."""

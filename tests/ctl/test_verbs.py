@@ -151,6 +151,10 @@ def test_a_check_tells_every_fault_of_a_file(tmp_path: Path) -> None:
     assert json.loads(out.getvalue())["good"] is (code == Exit.OK)
 
 
+def test_the_help_has_room_for_what_each_verb_does() -> None:
+    assert "..." not in told("--help").partition("Commands:")[2]
+
+
 def test_every_verb_says_what_it_does_and_takes_json() -> None:
     import click  # noqa: PLC0415 - only here
 

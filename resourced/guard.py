@@ -5,11 +5,13 @@ way from looking to acting there is no import, no disk, no log and no lock that 
 instructions; what it did is written down by others, afterwards.
 """
 
+import contextlib
+import gc
 import os
 import select
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Protocol
@@ -181,12 +183,13 @@ class Guard:
 
     def _choose(self, base: Judgement, before: JudgeState, rules: tuple[Rule, ...], began: float) -> Judgement:
         """Judge again by who holds what at this moment, and act if memory is short still."""
-        memory, now = self._read(), time.monotonic()
-        snapshot = None if base.tick.snapshot is None else self._refresher.refresh(base.tick.snapshot, now)
-        judgement = judge(before, replace(self._tick(base, memory, now), source=snapshot), rules)
-        grave = [each for each in judgement.decisions if self._mine(each, rules)]
-        if grave:
-            self._act(judgement, grave[0], memory, began)
+        with _uncollected():
+            memory, now = self._read(), time.monotonic()
+            snapshot = None if base.tick.snapshot is None else self._refresher.refresh(base.tick.snapshot, now)
+            judgement = judge(before, replace(self._tick(base, memory, now), source=snapshot), rules)
+            grave = [each for each in judgement.decisions if self._mine(each, rules)]
+            if grave:
+                self._act(judgement, grave[0], memory, began)
         return judgement
 
     def _run(self) -> None:
@@ -320,6 +323,18 @@ class Guard:
             return settings.min_seconds
         headroom = memory.available_bytes - settings.low_share * memory.total_bytes
         return min(settings.max_seconds, max(settings.min_seconds, headroom / settings.fill_bytes_per_second))
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Put off the search for garbage: thousands of new values set it off, and it took a fifth of the judge's time."""
+    usual = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if usual:
+            gc.enable()
 
 
 def _acts(rule: Rule) -> bool:

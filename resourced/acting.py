@@ -136,7 +136,7 @@ class GuardView:
         """Go on with it first, then tell: by the thread that acts."""
         machine.adopt(deed.decision, deed.target, deed.step, deed.detail, deed.look, deed.began)
         milliseconds = (deed.acted - deed.began) * 1000
-        told = f"{deed.detail} ({deed.decision.target.name if deed.decision.target else '?'}), {milliseconds:.0f} ms"
+        told = f"{deed.detail} ({deed.decision.target.name if deed.decision.target else '?'}), {milliseconds:.1f} ms"
         self._world.report("guard_triggered", {"reason": told, "decision": deed.decision.id})
         self._manager.announce(deed.decision)
 

@@ -93,9 +93,9 @@ class GuardConfig(Section):
 
     enabled: Switch = True
     """Whether memory is watched between two samples."""
-    min_interval: Annotated[Duration, Field(ge=0.1, le=1)] = 0.1
+    min_interval: Annotated[Duration, Field(ge=0.02, le=1)] = 0.05
     """Shortest time from one look to the next."""
-    max_interval: Annotated[Duration, Field(ge=0.1, le=1)] = 1.0
+    max_interval: Annotated[Duration, Field(ge=0.02, le=1)] = 1.0
     """Longest time from one look to the next."""
     fill_rate: Annotated[Size, Field(ge=1024**2, le=1024**4)] = 4 * 1024**3
     """By how much a second memory is believed to fill at most: what is left, divided by it, is the time to the next

@@ -5,12 +5,13 @@ way from looking to acting there is no import, no disk, no log and no lock that 
 instructions; what it did is written down by others, afterwards.
 """
 
+import contextlib
+import gc
 import os
 import select
-import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ from resourced.decision import Decision, Level, Mode, Step
 from resourced.errors import ActionFailed, ActionRefused, TargetGone, Unavailable
 from resourced.metrics import CATALOGUE
 from resourced.policy import Judgement, JudgeState, Look, Rule, Tick, judge, look_again
+from resourced.precedence import go_first
 from resourced.refresh import Refresher
 from resourced.series import Series
 from resourced.snapshot.memory import Memory, derive_memory
@@ -31,9 +33,6 @@ from resourced.trigger import PressureTrigger
 
 _IDLE_SECONDS = 1.0
 """While no rule may act on memory, it is only looked whether one may by now."""
-_EAGER_SECONDS = 1e-5
-"""While it acts, threads that compute give the interpreter up at once instead of after 5 ms: each of the thousand small
-reads that tell who holds what lets go of it."""
 _HOT_SECONDS = 5.0
 """How long after the kernel told of a stall it is looked as often as allowed."""
 
@@ -42,7 +41,7 @@ _HOT_SECONDS = 5.0
 class GuardSettings:
     """How often memory is looked at."""
 
-    min_seconds: float = 0.1
+    min_seconds: float = 0.05
     """Shortest time from one look to the next."""
     max_seconds: float = 1.0
     """Longest."""
@@ -172,24 +171,29 @@ class Guard:
                 self._around.hurry()
             return self.settings.min_seconds
         before = self._catch_up(base)
-        judgement = judge(before, self._tick(base, memory, now), rules)
+        tick = self._tick(base, memory, now)
+        # Without anybody to choose from, which takes most of the time, until it is known that somebody must be chosen.
+        judgement = judge(before, replace(tick, source=None), rules)
         if any(self._mine(decision, rules) for decision in judgement.decisions):
-            usual = sys.getswitchinterval()
-            sys.setswitchinterval(_EAGER_SECONDS)
-            try:
-                # Now it counts who holds what at this moment, and whether memory is short still.
-                memory, now = self._read(), time.monotonic()
-                snapshot = self._refresher.refresh(base.tick.snapshot, now)
-                judgement = judge(before, replace(self._tick(base, memory, now), source=snapshot), rules)
-                grave = [each for each in judgement.decisions if self._mine(each, rules)]
-                if grave:
-                    self._act(judgement, grave[0], memory, now)
-            finally:
-                sys.setswitchinterval(usual)
+            judgement = self._choose(base, before, rules, now)
+        elif judgement.decisions:
+            judgement = judge(before, tick, rules)
         self._state = judgement.state
         return self._period(memory, now)
 
+    def _choose(self, base: Judgement, before: JudgeState, rules: tuple[Rule, ...], began: float) -> Judgement:
+        """Judge again by who holds what at this moment, and act if memory is short still."""
+        with _uncollected():
+            memory, now = self._read(), time.monotonic()
+            snapshot = None if base.tick.snapshot is None else self._refresher.refresh(base.tick.snapshot, now)
+            judgement = judge(before, replace(self._tick(base, memory, now), source=snapshot), rules)
+            grave = [each for each in judgement.decisions if self._mine(each, rules)]
+            if grave:
+                self._act(judgement, grave[0], memory, began)
+        return judgement
+
     def _run(self) -> None:
+        go_first("guard")
         wait = 0.0
         while not self._stopping:
             if self._sleep(wait):
@@ -319,6 +323,18 @@ class Guard:
             return settings.min_seconds
         headroom = memory.available_bytes - settings.low_share * memory.total_bytes
         return min(settings.max_seconds, max(settings.min_seconds, headroom / settings.fill_bytes_per_second))
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Put off the search for garbage: thousands of new values set it off, and it took a fifth of the judge's time."""
+    usual = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if usual:
+            gc.enable()
 
 
 def _acts(rule: Rule) -> bool:

@@ -3,8 +3,10 @@
 The guard chooses between two samples, and a runaway takes gigabytes in the time between them.
 """
 
+import contextlib
 import os
 from dataclasses import replace
+from pathlib import Path
 
 from resourced.collectors.base import Roots
 from resourced.collectors.cgroupfiles import parse_flat, parse_number
@@ -13,26 +15,27 @@ from resourced.errors import ParseError
 from resourced.snapshot import Snapshot
 from resourced.snapshot.cgroups import Cgroup, Cgroups
 from resourced.snapshot.processes import Process, Processes
+from resourced.unyielding import UnyieldingReader
 
 _HELD = frozenset({b"anon", b"shmem"})
-_READ_SIZE = 16384
 _KERNEL_SECONDS = 60.0
 """What was a thread of the kernel is passed over for so long: its number is somebody else's some day."""
 
 
 class Refresher:
-    """Reads memory of processes and cgroups anew.
+    """Reads memory of processes and cgroups anew, without letting go of the interpreter for each of them.
 
     Args:
         roots: Where the kernel's trees are.
     """
 
     def __init__(self, roots: Roots) -> None:
-        self._proc = str(roots.proc)
-        self._cgroup = str(roots.cgroup)
+        self._proc = os.fsencode(roots.proc)
+        self._cgroup = os.fsencode(roots.cgroup)
+        self._reader = UnyieldingReader()
         self._page = os.sysconf("SC_PAGE_SIZE")
         self._ticks = os.sysconf("SC_CLK_TCK")
-        self._kernel: set[str] = set()
+        self._kernel: set[bytes] = set()
         self._kernel_since = 0.0
 
     def refresh(self, snapshot: Snapshot, now: float) -> Snapshot:
@@ -55,18 +58,19 @@ class Refresher:
     def _processes(self, before: Processes, elapsed: float) -> Processes:
         known = {each.pid: each for each in before.items}
         items: list[Process] = []
-        for name in os.listdir(self._proc):  # noqa: PTH208 - names, not a thousand objects
-            if not name.isdecimal() or name in self._kernel:
+        read, kernel = self._reader.read, self._kernel
+        for name in self._reader.names(self._proc):
+            if not name.isdigit() or name in kernel:
                 continue
-            raw = _read(f"{self._proc}/{name}/stat")
+            raw = read(b"%b/%b/stat" % (self._proc, name))
+            if raw is None:
+                continue
             try:
-                stat = None if raw is None else parse_stat(raw, name)
+                stat = parse_stat(raw, name.decode())
             except ParseError:
                 continue
-            if stat is None:
-                continue
             if stat.kernel_thread:
-                self._kernel.add(name)
+                kernel.add(name)
                 continue
             old = known.get(stat.pid)
             if old is not None and old.start_time_ticks == stat.start_time_ticks:
@@ -87,11 +91,14 @@ class Refresher:
     def _new(self, stat: Stat, elapsed: float) -> Process:
         resident = stat.resident_pages * self._page
         uid = swap = None
-        status = _read(f"{self._proc}/{stat.pid}/status")
+        status = self._of(stat, b"status")
         if status is not None:
             uid, swap = parse_status(status, "status")
-        cgroup = _read(f"{self._proc}/{stat.pid}/cgroup")
-        adjusted = _read(f"{self._proc}/{stat.pid}/oom_score_adj")
+        cgroup = None
+        # The kernel takes the lock of all control groups for this one, which may be held for long.
+        with contextlib.suppress(OSError):
+            cgroup = Path(f"{os.fsdecode(self._proc)}/{stat.pid}/cgroup").read_bytes()
+        adjusted = self._of(stat, b"oom_score_adj")
         return Process(
             pid=stat.pid,
             start_time_ticks=stat.start_time_ticks,
@@ -118,14 +125,20 @@ class Refresher:
             oom_score_adj=int(adjusted) if adjusted and adjusted.strip().lstrip(b"-").isdigit() else None,
         )
 
+    def _of(self, stat: Stat, name: bytes) -> bytes | None:
+        return self._reader.read(b"%b/%d/%b" % (self._proc, stat.pid, name))
+
     def _cgroups(self, before: Cgroups, elapsed: float) -> Cgroups:
         return replace(before, nodes={path: self._cgroup_of(node, elapsed) for path, node in before.nodes.items()})
 
     def _cgroup_of(self, node: Cgroup, elapsed: float) -> Cgroup:
         if node.memory_bytes is None:
             return node
-        directory = f"{self._cgroup}{node.path}".rstrip("/")
-        current, stat = _read(f"{directory}/memory.current"), _read(f"{directory}/memory.stat")
+        directory = (self._cgroup + os.fsencode(node.path)).rstrip(b"/")
+        current, stat = (
+            self._reader.read(directory + b"/memory.current"),
+            self._reader.read(directory + b"/memory.stat"),
+        )
         if current is None or stat is None:
             return node
         try:
@@ -143,16 +156,3 @@ class Refresher:
             shmem_bytes=kinds.get("shmem"),
             memory_growth_bytes_per_second=growth,
         )
-
-
-def _read(path: str) -> bytes | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        return os.read(descriptor, _READ_SIZE)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)

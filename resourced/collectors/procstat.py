@@ -36,7 +36,7 @@ def parse_stat(raw: bytes, source: str) -> Stat:
         ParseError: It has another form.
     """
     left, right = raw.find(b" ("), raw.rfind(b") ")
-    fields = raw[right + 2 :].split()
+    fields = raw[right + 2 :].split(None, 22)  # what comes behind is not used
     try:
         return Stat(
             int(raw[: max(left, 0)]),

@@ -1,7 +1,7 @@
 """Memory storms in a virtual machine: who ends the runaway, who else dies, and how long a bystander stands still.
 
-`python -m tests.system.bench_storm` runs each scenario with each daemon, without and with swap, appends each result to a
-file as it comes (--resume goes on there), and writes the table into docs/benchmarks.md.
+`python -m tests.system.bench_storm` runs each scenario with each daemon, without and with swap, appends each result to
+a file as it comes (--resume goes on there), and with --keep writes the table into docs/benchmarks.md.
 """
 
 import argparse
@@ -38,7 +38,6 @@ class Ground:
         self._package = package
         self._machine: Machine | None = None
         self._prepared = False
-        programs.build(directory)
 
     def machine(self) -> Machine:
         """Return it, ready."""
@@ -46,7 +45,7 @@ class Ground:
             self._machine = Machine(base_image("storm", daemons.PACKAGES), self._directory, MEMORY_MB)
             print(f"booted in {self._machine.boot():.0f} s", flush=True)
             if not self._prepared:
-                programs.install(self._machine, self._directory)
+                programs.install(self._machine, self._directory, programs.STORM)
                 daemons.install(self._machine, self._package)
                 self._machine.run(f"dd if=/dev/zero of=/var/tmp/storm-file bs=1M count={FILE_MB} status=none; sync")
                 self._prepared = True
@@ -137,10 +136,11 @@ def _about() -> str:
     keepers = "; ".join(f"{keeper.name}: {keeper.about}" for keeper in KEEPERS)
     return (
         f"A virtual machine of {MEMORY_MB} MiB with 2 emulated processors (about ten times slower: compare rows). An"
-        f" innocent program holds {INNOCENT_MB} MB, a bystander touches 8 MiB every 10 ms. The runaway grows by 20 MB/s"
-        " from 600 MB left (slow), as fast as memory can be touched (fast), or fills memory but for 150 MB, and reads its"
-        f" own memory and a file of {FILE_MB} MiB round and round (thrash), for {STORM_SECONDS} s at most. Medians of the"
-        " runs; sums of those who were killed. A stall is a beat of the bystander that came more than 50 ms late."
+        f" innocent program holds {INNOCENT_MB} MiB, a bystander touches 8 MiB every 10 ms. The runaway grows by 20 MiB"
+        " a second from 600 MiB left (slow), as fast as memory can be touched (fast), or takes all but 150 MiB and goes"
+        f" through its own memory and a file of {FILE_MB} MiB round and round (thrash), for {STORM_SECONDS} s at most."
+        " Medians of the runs; sums of those who were killed. A stall is a beat of the bystander that came more than"
+        " 50 ms late."
         f" {keepers}."
     )
 

@@ -19,6 +19,7 @@ ORDER = (
     "test_journal",
     "test_sandbox",
     "test_ladder",
+    "test_nasty",
     "test_restart",
     "test_readonly",
     "test_upgrade",

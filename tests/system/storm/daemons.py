@@ -66,4 +66,6 @@ def stop(machine: Machine, keeper: Keeper) -> None:
     if keeper.unit is not None:
         machine.run(f"systemctl stop {keeper.unit}", check=False)
     if keeper.name == "systemd-oomd":
-        machine.run(f"systemctl stop systemd-oomd.socket; rm -f {' '.join(_OOMD)}; systemctl daemon-reload", check=False)
+        machine.run(
+            f"systemctl stop systemd-oomd.socket; rm -f {' '.join(_OOMD)}; systemctl daemon-reload", check=False
+        )

@@ -43,7 +43,8 @@ def _row(key: tuple[str, int, str], runs: Sequence[dict[str, Any]]) -> list[str]
 
 
 def _innocents(run: dict[str, Any]) -> int:
-    return sum(run[f"{name}_fate"] != "alive" for name in ("innocent", "bystander")) + len(run["others_dead"])
+    lost = [name for name in ("innocent", "bystander") if run[f"{name}_fate"] != "alive"]
+    return len(lost) + len(run["others_dead"])
 
 
 def _ends(runs: Sequence[dict[str, Any]]) -> str:
@@ -82,4 +83,4 @@ def _seconds(value: float | None) -> str:
 
 
 def _unit(value: float | None, unit: str, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f} {unit}"
+    return "-" if value is None else f"{value:.{digits}f} {unit}"

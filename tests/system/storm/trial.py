@@ -15,6 +15,7 @@ INNOCENT_MB = 600
 _SETTLE_SECONDS = 8
 _ACTORS = ("runaway", "innocent", "bystander")
 _SERVICES = "systemctl show -p Id -p MainPID '*.service'"
+_KERNEL = "dmesg | grep -E 'Killed process|invoked oom-killer' | cut -c1-160 | head -10"
 _CLEAN = (
     "systemctl kill -s KILL {units}; systemctl stop {units}; systemctl reset-failed {units};"
     " rm -f /run/storm-go /dev/shm/storm-pulse; sync; echo 3 >/proc/sys/vm/drop_caches; dmesg -C;"
@@ -54,7 +55,9 @@ def run(machine: Machine, setting: Setting, keeper: Keeper) -> dict[str, Any]:
             "others_dead": sorted(each for each in before if _services(machine).get(each) != before[each]),
             "cpu_seconds": None if cpu is None or used is None else round(used - cpu, 3),
             "rss_mib": _rss_mib(machine, keeper),
-            "kernel": machine.run("dmesg | grep -E 'Killed process|invoked oom-killer' | cut -c1-160 | head -10", check=False),
+            "kernel": machine.run(
+                "dmesg | grep -E 'Killed process|invoked oom-killer' | cut -c1-160 | head -10", check=False
+            ),
             "told": _told(machine, keeper, since),
         }
     finally:
@@ -104,7 +107,7 @@ def _fate(machine: Machine) -> dict[str, Any]:
 def _cpu_seconds(machine: Machine, keeper: Keeper) -> float | None:
     if keeper.unit is None:
         return None
-    text = machine.run(f"cat /sys/fs/cgroup/system.slice/{keeper.unit}/cpu.stat", check=False)
+    text = machine.run(f"cat /sys/fs/cgroup$(systemctl show -P ControlGroup {keeper.unit})/cpu.stat", check=False)
     found = re.search(r"usage_usec (\d+)", text)
     return int(found[1]) / 1e6 if found else None
 
@@ -121,5 +124,7 @@ def _told(machine: Machine, keeper: Keeper, since: str) -> list[str]:
     """Return the last lines that the daemon wrote to the journal during the storm."""
     if keeper.unit is None:
         return []
-    text = machine.run(f"journalctl -q -u {keeper.unit} --since '{since}' -o short-monotonic --no-pager -n 40", check=False)
+    text = machine.run(
+        f"journalctl -q -u {keeper.unit} --since '{since}' -o short-monotonic --no-pager -n 40", check=False
+    )
     return text.splitlines()

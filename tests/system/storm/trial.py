@@ -47,12 +47,12 @@ def run(machine: Machine, setting: Setting, keeper: Keeper) -> dict[str, Any]:
         cpu = _cpu_seconds(machine, keeper)
         since = machine.run("date '+%F %T'")
         seen = machine.json(f"storm-watch {pid} {STORM_SECONDS} {AFTERMATH_SECONDS}")
-        used = _cpu_seconds(machine, keeper)
+        used, after = _cpu_seconds(machine, keeper), _services(machine)
         return {
             **asdict(setting),
             **seen,
             **_fate(machine),
-            "others_dead": sorted(each for each in before if _services(machine).get(each) != before[each]),
+            "others_dead": sorted(name for name in before if after.get(name) != before[name]),
             "cpu_seconds": None if cpu is None or used is None else round(used - cpu, 3),
             "rss_mib": _rss_mib(machine, keeper),
             "kernel": machine.run(
@@ -80,10 +80,9 @@ def _start_actors(machine: Machine, scenario: str) -> int:
         "innocent": f"storm-innocent {INNOCENT_MB}",
         "runaway": f"storm-runaway {scenario} {STORM_SECONDS}",
     }
-    for unit, program in programs.items():
-        machine.run(f"systemd-run -q --unit {unit} -p TimeoutStopSec=5 /usr/local/bin/{program}")
-    machine.run(f"sleep {_SETTLE_SECONDS}")
-    return int(machine.run("systemctl show -P MainPID runaway"))
+    begin = "systemd-run -q -p TimeoutStopSec=5 --unit"
+    all_of_them = " && ".join(f"{begin} {unit} /usr/local/bin/{program}" for unit, program in programs.items())
+    return int(machine.run(f"{all_of_them} && sleep {_SETTLE_SECONDS} && systemctl show -P MainPID runaway"))
 
 
 def _services(machine: Machine) -> dict[str, str]:
@@ -96,12 +95,12 @@ def _services(machine: Machine) -> dict[str, str]:
 def _fate(machine: Machine) -> dict[str, Any]:
     """Return whether the actors live, and how the runaway ended."""
     fates = {}
-    for name in _ACTORS:
-        shown = machine.run(f"systemctl show -p ActiveState -p Result {name}")
-        fields = dict(line.split("=", 1) for line in shown.splitlines())
+    shown = machine.run(f"systemctl show -p ActiveState -p Result {' '.join(_ACTORS)}")
+    for name, part in zip(_ACTORS, shown.split("\n\n"), strict=True):
+        fields = dict(line.split("=", 1) for line in part.split("\n"))
         alive = fields.get("ActiveState") in ("active", "deactivating")
-        fates[name] = "alive" if alive else fields.get("Result", "gone")
-    return {f"{name}_fate": fate for name, fate in fates.items()}
+        fates[f"{name}_fate"] = "alive" if alive else fields.get("Result", "gone")
+    return fates
 
 
 def _cpu_seconds(machine: Machine, keeper: Keeper) -> float | None:

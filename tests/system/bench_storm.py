@@ -140,7 +140,7 @@ def _about() -> str:
         " a second from 600 MiB left (slow), as fast as memory can be touched (fast), or takes all but 150 MiB and goes"
         f" through its own memory and a file of {FILE_MB} MiB round and round (thrash), for {STORM_SECONDS} s at most."
         " Medians of the runs; sums of those who were killed. A stall is a beat of the bystander that came more than"
-        " 50 ms late."
+        " 50 ms late; how late one came in the 8 s before the storm tells what is noise."
         f" {keepers}."
     )
 

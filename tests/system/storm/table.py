@@ -10,7 +10,8 @@ from tests.system.storm.trial import SCENARIOS
 
 _HEAD = (
     *("scenario", "swap", "daemon", "runs", "kernel OOM kills", "innocents dead", "runaway"),
-    *("longest stall", "all stalls", "least left", "10 % left to its end", "processor time", "RSS"),
+    *("longest stall", "in the calm before", "all stalls", "least left", "10 % left to its end"),
+    *("processor time", "RSS"),
 )
 
 
@@ -34,7 +35,7 @@ def _row(key: tuple[str, int, str], runs: Sequence[dict[str, Any]]) -> list[str]
         str(sum(each["oom_kills"] for each in whole)),
         str(sum(_innocents(each) for each in whole)),
         _ends(whole),
-        *(_seconds(_median(whole, name)) for name in ("longest_seconds", "total_seconds")),
+        *(_seconds(_median(whole, name)) for name in ("longest_seconds", "calm_longest_seconds", "total_seconds")),
         _unit(_median(whole, "lowest_mib"), "MiB", 0),
         _seconds(_middle([_reaction(each) for each in whole])),
         _seconds(_median(whole, "cpu_seconds")),

@@ -102,7 +102,7 @@ def scene(nasty: Machine) -> Iterator[Scene]:
 
 
 def test_a_fork_bomb_is_killed_as_a_whole(scene: Scene) -> None:
-    scene.put('metric = "resourced.processes.count"\nabove = 1000\nfor = "1s"\nresource = "pids"\nmin_gain = 500')
+    scene.put('metric = "processes.threads"\nabove = 1000\nfor = "1s"\nresource = "pids"\nmin_gain = 500')
     scene.start("bomb 2000", options="-p TasksMax=2100")
     told = scene.outcome("kill", NASTY)
     assert told["detail"].startswith("SIGKILL to ")

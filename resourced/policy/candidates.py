@@ -240,11 +240,24 @@ _GIVE_WAY = (".service", ".scope")
 
 
 def _of_units(population: Population) -> list[Thing]:
-    return [
-        _cgroup(population, node, Scope.UNIT)
-        for path, node in population.cgroups.items()
-        if node.unit is not None and path.endswith(f"/{node.unit}") and node.unit.endswith(_GIVE_WAY)
-    ]
+    return [_cgroup(population, node, Scope.UNIT) for node in population.cgroups.values() if _gives_way(node)]
+
+
+def _gives_way(node: Cgroup) -> bool:
+    """Return whether a cgroup is a unit that may be stopped, or as good as one.
+
+    A user may put programs into cgroups of any name beside the units of the own manager, which itself is never pruned:
+    each of them counts as a unit, so that nobody hides there.
+    """
+    above, _, name = node.path.rpartition("/")
+    if node.unit is not None and name == node.unit and name.endswith(_GIVE_WAY):
+        return True
+    beside_units = above.endswith(".slice") or above.rpartition("/")[2].startswith(_MANAGER)
+    return f"/{_MANAGER}" in above and beside_units and not name.endswith(".slice")
+
+
+_MANAGER = "user@"
+"""A user's own manager, user@UID.service."""
 
 
 def _of_slices(population: Population) -> list[Thing]:

@@ -82,9 +82,11 @@ def goes_last(thing: Thing, tick: Tick) -> str | None:
     preference = _preference(thing, tick)
     if preference is not None and preference.kind == "avoid" and preference.honoured:
         return "its owner asked to avoid it (ManagedOOMPreference=avoid)"
-    low = thing.cgroup.memory_low_bytes if thing.cgroup is not None else None
+    low = thing.cgroup.memory_low_bytes if thing.cgroup is not None and _of_the_system(thing.cgroup.path) else None
     if low and thing.scope not in _OF_ONE_PROCESS and (thing.usage or 0.0) <= low:
         return "it holds no more than its memory.low"
+    if thing.scope is Scope.UNIT and _UNITS.match(thing.name):  # the machine's own never come as far as this
+        return f"{thing.name} carries what its owner runs"
     return None
 
 
@@ -115,14 +117,26 @@ def _essential(thing: Thing) -> str | None:
     return next((reason for each in thing.members if (reason := _essential_process(each))), None)
 
 
+@lru_cache(maxsize=1024)
+def _of_the_system(path: str) -> bool:
+    """Return whether PID 1 made a cgroup: it is in no other unit.
+
+    What lies within a unit is made by whoever that unit has given its tree to (a user's own manager, a container), who
+    gives it names and guarantees as he likes. They must not let him escape the rules of the machine.
+    """
+    return not any(part.endswith((".service", ".scope")) for part in path.split("/")[:-1])
+
+
 def _essential_cgroup(thing: Thing) -> str | None:
-    name = (thing.path or "").rpartition("/")[2]
-    if name in ("-.slice", "system.slice", "user.slice", "init.scope"):
-        return f"{name} holds the system itself"
-    if thing.unit and _UNITS.match(thing.unit):
-        return f"{thing.unit} is essential"
-    if name.startswith("session-") and name.endswith(".scope"):
-        return f"{name} is someone's session; prune processes or trees in it instead"
+    path = thing.path or ""
+    name = path.rpartition("/")[2]
+    if _of_the_system(path):
+        if name in ("-.slice", "system.slice", "user.slice", "init.scope"):
+            return f"{name} holds the system itself"
+        if thing.unit and _UNITS.match(thing.unit):
+            return f"{thing.unit} is essential"
+        if name.startswith("session-") and name.endswith(".scope"):
+            return f"{name} is someone's session; prune processes or trees in it instead"
     if thing.scope is Scope.SLICE:
         held = next((each for each in thing.members if _essential_process(each)), None)
         return f"it holds {held.name} (pid {held.pid})" if held else None
@@ -150,6 +164,8 @@ def _essential_process(process: Process) -> str | None:
 @lru_cache(maxsize=1024)
 def _special_leaf(path: str) -> str | None:
     """Return the name of a cgroup that serves a mount or holds a session; None for others."""
+    if not _of_the_system(path):
+        return None
     leaf = path.rpartition("/")[2]
     session = leaf.startswith("session-") and leaf.endswith(".scope")
     return leaf if session or leaf.endswith((".mount", ".swap")) else None
@@ -163,7 +179,7 @@ def _kernel(thing: Thing, tick: Tick) -> str | None:
     preference = _preference(thing, tick)
     if preference is not None and preference.kind == "omit" and preference.honoured:
         return "its owner asked to omit it (ManagedOOMPreference=omit)"
-    least = thing.cgroup.memory_min_bytes if thing.cgroup is not None else None
+    least = thing.cgroup.memory_min_bytes if thing.cgroup is not None and _of_the_system(thing.cgroup.path) else None
     if least and thing.scope not in _OF_ONE_PROCESS and (thing.usage or 0.0) <= least:
         return "it holds no more than memory.min guarantees it"
     return None

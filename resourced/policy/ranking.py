@@ -6,7 +6,7 @@ from resourced.decision import Candidate
 from resourced.policy.candidates import Population, Thing, gather
 from resourced.policy.protection import goes_last, protection
 from resourced.policy.rule import Rule
-from resourced.snapshot.processes import FIRST_PERSON_UID
+from resourced.snapshot.processes import FIRST_PERSON_UID, Process
 
 MOST_SHOWN = 100
 """Candidates that a decision lists; a machine may have thousands of processes."""
@@ -86,9 +86,15 @@ def _note(thing: Thing, least: float, tried: dict[str, float]) -> str | None:
     since = tried.get(thing.key)
     if since is not None and since < UNKILLABLE_SECONDS:
         return f"{_PASSED}it was chosen {since:.0f} s ago and is still there"
-    if thing.members and all(each.state == "D" for each in thing.members):
+    if thing.members and all(_stuck(each) for each in thing.members):
         return f"{_PASSED}it waits for I/O without interruption and would not die now"
     return None
+
+
+def _stuck(process: Process) -> bool:
+    """Return whether a process waits for what does not come: who thrashes waits as well, for a moment at a time."""
+    moved = (process.cpu_utilization, process.io_read_bytes_per_second, process.io_write_bytes_per_second)
+    return process.state == "D" and process.cpu_utilization is not None and not any(moved)
 
 
 def _candidate(

@@ -236,6 +236,48 @@ def test_memory_min_protects_and_memory_low_puts_last() -> None:
     assert "memory.min" in protected(found)["min.service"]
 
 
+MANAGER = "/user.slice/user-1000.slice/user@1000.service"
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["app.slice/ssh.service", "app.slice/session-9.scope", "app.slice/hidden", "app.slice/hidden.mount", "hidden"],
+)
+def test_nobody_escapes_by_a_name_or_a_place_in_a_tree_of_their_own(place: str) -> None:
+    path = f"{MANAGER}/{place}"
+    unit = place.rpartition("/")[2] if "." in place.rpartition("/")[2] else "user@1000.service"
+    nodes = [
+        cgroup(MANAGER, anonymous_bytes=9 * GIB),
+        cgroup(f"{MANAGER}/app.slice", anonymous_bytes=9 * GIB),
+        cgroup(path, unit=unit, anonymous_bytes=8 * GIB, memory_min_bytes=9 * GIB),
+        cgroup("/system.slice/none.mount", anonymous_bytes=8 * GIB),
+    ]
+    leader = process(10, session=10, cgroup=path, memory_bytes=8 * GIB)
+    machine = snapshot(cgroups=nodes, processes=[leader])
+    assert names(ranked(machine)) == [place.rpartition("/")[2]]
+    assert names(ranked(machine, scope="process")) == ["job"]
+
+
+def test_what_carries_a_users_own_session_goes_last() -> None:
+    nodes = [
+        cgroup(f"{MANAGER}/app.slice/dbus.service", anonymous_bytes=8 * GIB),
+        cgroup(f"{MANAGER}/init.scope", anonymous_bytes=8 * GIB),
+        cgroup(f"{MANAGER}/app.slice/job.service", anonymous_bytes=GIB),
+    ]
+    assert names(ranked(snapshot(cgroups=nodes)))[0] == "job.service"
+
+
+def test_a_program_that_thrashes_is_not_taken_for_one_that_is_stuck() -> None:
+    stuck, thrashing = {"cpu_utilization": 0.0, "io_read_bytes_per_second": 0.0}, {"cpu_utilization": 0.01}
+    items = [
+        process(10, "stuck", state="D", memory_bytes=8 * GIB, **stuck),
+        process(11, "thrashing", state="D", memory_bytes=4 * GIB, **thrashing),
+        process(12, "reading", state="D", memory_bytes=3 * GIB, **(stuck | {"io_read_bytes_per_second": 1e6})),
+        process(13, "new", state="D", memory_bytes=2 * GIB),
+    ]
+    assert names(ranked(snapshot(processes=items), scope="process")) == ["thrashing", "reading", "new"]
+
+
 def test_configuration_protects_excepts_restricts_and_prefers() -> None:
     nodes = [cgroup(f"/a.slice/{name}.service", anonymous_bytes=8 * GIB, inode=n) for n, name in enumerate("abcd")]
     machine = snapshot(cgroups=nodes)

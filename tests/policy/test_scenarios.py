@@ -148,7 +148,9 @@ def crowd(*sizes: float, state: str = "S") -> Any:
     return snapshot(
         total=TOTAL,
         processes=[
-            process(100 + n, f"job{n}", memory_bytes=int(size * GIB), state=state if n == 0 else "S")
+            process(
+                100 + n, f"job{n}", memory_bytes=int(size * GIB), state=state if n == 0 else "S", cpu_utilization=0.0
+            )
             for n, size in enumerate(sizes)
         ],
     )

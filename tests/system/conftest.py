@@ -18,6 +18,7 @@ ORDER = (
     "test_sandbox",
     "test_ladder",
     "test_workloads",
+    "test_nasty",
     "test_restart",
     "test_readonly",
     "test_upgrade",

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +50,12 @@ def cache_directory() -> Path:
     return Path(base) / "resourced-vm"
 
 
-def base_image() -> Image:
-    """Return the disk, made now if there is none of this very description; older ones are removed.
+def base_image(name: str = "base", more: Sequence[str] = ()) -> Image:
+    """Return the disk, made now if there is none of this very description; older ones of the name are removed.
+
+    Args:
+        name: Tells images for different purposes apart.
+        more: Packages to put on it beside the usual ones.
 
     Raises:
         RuntimeError: A tool is missing, or this is not root; the text says which and what to install.
@@ -60,21 +65,20 @@ def base_image() -> Image:
             f"the virtual machine needs {', '.join(missing)}; on Debian: apt install mmdebstrap qemu-system-x86"
             " qemu-utils openssh-client e2fsprogs"
         )
-    described = inspect.getsource(sys.modules[__name__])
+    described = "\n".join([inspect.getsource(sys.modules[__name__]), *more])
     cache = cache_directory()
-    directory = cache / hashlib.sha256(described.encode()).hexdigest()[:16]
+    directory = cache / f"{name}-{hashlib.sha256(described.encode()).hexdigest()[:16]}"
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not directory.exists():
-            for old in cache.iterdir():
-                if old.is_dir():
-                    shutil.rmtree(old)
-            _build(directory)
+            for old in cache.glob(f"{name}-*"):
+                shutil.rmtree(old)
+            _build(directory, (*PACKAGES, *more))
     return Image(directory / "disk", directory / "vmlinuz", directory / "initrd", directory / "key")
 
 
-def _build(directory: Path) -> None:
+def _build(directory: Path, packages: Sequence[str]) -> None:
     if os.geteuid() != 0:
         raise RuntimeError("making the disk of the virtual machine takes root: its files belong to root")
     with tempfile.TemporaryDirectory(dir=directory.parent) as scratch:
@@ -82,7 +86,7 @@ def _build(directory: Path) -> None:
         made.mkdir()
         sources = [str(path) for path in _SOURCES if path.exists()][:1]
 
-        _run("mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(PACKAGES)}", SUITE, str(root), *sources)
+        _run("mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(packages)}", SUITE, str(root), *sources)
         _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(made / "key"))
         _settle(root, (made / "key.pub").read_text())
         for name in ("vmlinuz", "initrd"):

@@ -84,7 +84,7 @@ $(VENV)/.test: packaging/requirements-test.txt $(VENV)/.run
 	@$(INSTALL) -r $<
 	@touch $@
 
-$(VENV)/.lint: packaging/requirements-lint.txt $(VENV)/.test
+$(VENV)/.lint: packaging/requirements-lint.txt $(VENV)/.long
 	@echo "Installing the linters"
 	@$(INSTALL) -r $<
 	@touch $@

@@ -61,7 +61,7 @@ class ApiConfig(Section):
     """How many processes and cgroups, by processor use and by memory, /resources/all holds."""
     max_connections: Annotated[Count, Field(ge=1, le=65536)] = 1024
     """Connections at once; beyond it an idle one makes room."""
-    max_streams: Annotated[Count, Field(ge=1, le=10_000)] = 64
+    max_streams: Annotated[Count, Field(ge=1, le=10_000)] = 256
     """Event streams and waiting callers at once."""
     max_header: Annotated[Size, Field(ge=1024, le=1024**2)] = 16 * 1024
     """Largest head of a request."""

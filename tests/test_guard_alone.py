@@ -32,7 +32,7 @@ from resourced.monitor import ResourceMonitor
 from resourced.snapshot.memory import derive_memory
 from resourced.snapshot.processes import derive_processes
 from resourced.sources import Source
-from tests.actions.fakes import program
+from tests.actions.fakes import FakeWorkloads, program
 from tests.policy.fakes import MIB, rules
 from tests.running import PATIENCE_SECONDS
 from tests.test_guard import CRITICAL, HUNGRY, Machine
@@ -77,6 +77,7 @@ class Daemon:
             self.history,
             report=telling,
             settings=Settings(),
+            workloads=FakeWorkloads(),
             guard=GuardSettings(max_seconds=0.05),
             ledger_path=directory / "actions.json",
             roots=roots,

@@ -9,7 +9,7 @@ class Limits:
 
     connections: int = 1024
     """Connections at once; beyond it an idle one makes room."""
-    streams: int = 64
+    streams: int = 256
     """Event streams and waiting callers at once."""
     header_bytes: int = 16384
     """Largest head of a request."""

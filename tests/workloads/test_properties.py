@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from resourced.actions import Machine
 from resourced.decision import Candidate, Request, Scope
 from resourced.errors import ActionRefused
 from resourced.policy import Look, Need
@@ -35,8 +36,8 @@ class Model:
     grace: float
     every: float | None
     heard: float
-    asked: dict[str, float] = field(default_factory=dict)
-    """When, by decision."""
+    asked: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """When, and with what grace, by decision: who registers again while it is asked gains no time by that."""
     acknowledged: set[str] = field(default_factory=set)
 
 
@@ -56,7 +57,8 @@ class Told:
 
     def ask(self, lease_id: str, request: Request) -> None:
         self.all.kit.registry.ask(lease_id, request)
-        self.all.model[lease_id].asked[request.decision] = self.all.kit.clock.now
+        model = self.all.model[lease_id]
+        model.asked[request.decision] = self.all.kit.clock.now, model.grace
 
     def move(self, lease_id: str, decision: str, deadline: float) -> None:
         self.all.kit.registry.move(lease_id, decision, deadline)
@@ -90,7 +92,7 @@ class Cooperating(RuleBasedStateMachine):
         self.machine = self.made()
         self.number = 0
 
-    def made(self) -> fakes.Machine:
+    def made(self) -> Machine:
         return machine_of(self.world, patience_seconds=PATIENCE, grace_limit_seconds=GRACE_LIMIT)
 
     @rule(
@@ -175,7 +177,7 @@ class Cooperating(RuleBasedStateMachine):
         before, now = len(self.world.done), self.kit.clock.now
         awaited = {
             course.candidate.name: [
-                asked + self.allowed(each, course.asked.decision)
+                asked[0] + self.allowed(each, course.asked.decision)
                 for each in self.model.values()
                 if (asked := each.asked.get(course.asked.decision)) is not None
             ]
@@ -188,7 +190,7 @@ class Cooperating(RuleBasedStateMachine):
             assert until is None or now >= max(until, default=0.0), "nobody is touched before its time is over"
 
     def allowed(self, model: Model, decided: str) -> float:
-        grace = min(model.grace, GRACE_LIMIT)
+        grace = min(model.asked[decided][1], GRACE_LIMIT)
         return grace if decided in model.acknowledged else min(grace, PATIENCE)
 
     @rule()

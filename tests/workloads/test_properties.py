@@ -35,8 +35,8 @@ class Model:
     grace: float
     every: float | None
     heard: float
-    asked: dict[str, float] = field(default_factory=dict)
-    """When, by decision."""
+    asked: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """When, and what it wished for then, by decision."""
     acknowledged: set[str] = field(default_factory=set)
 
 
@@ -56,7 +56,8 @@ class Told:
 
     def ask(self, lease_id: str, request: Request) -> None:
         self.all.kit.registry.ask(lease_id, request)
-        self.all.model[lease_id].asked[request.decision] = self.all.kit.clock.now
+        model = self.all.model[lease_id]
+        model.asked[request.decision] = self.all.kit.clock.now, model.grace
 
     def move(self, lease_id: str, decision: str, deadline: float) -> None:
         self.all.kit.registry.move(lease_id, decision, deadline)
@@ -175,7 +176,7 @@ class Cooperating(RuleBasedStateMachine):
         before, now = len(self.world.done), self.kit.clock.now
         awaited = {
             course.candidate.name: [
-                asked + self.allowed(each, course.asked.decision)
+                asked[0] + self.allowed(asked[1], answered=course.asked.decision in each.acknowledged)
                 for each in self.model.values()
                 if (asked := each.asked.get(course.asked.decision)) is not None
             ]
@@ -187,9 +188,8 @@ class Cooperating(RuleBasedStateMachine):
             until = awaited.get(name)
             assert until is None or now >= max(until, default=0.0), "nobody is touched before its time is over"
 
-    def allowed(self, model: Model, decided: str) -> float:
-        grace = min(model.grace, GRACE_LIMIT)
-        return grace if decided in model.acknowledged else min(grace, PATIENCE)
+    def allowed(self, grace: float, *, answered: bool) -> float:
+        return min(grace, GRACE_LIMIT) if answered else min(grace, PATIENCE)
 
     @rule()
     def crash(self) -> None:

@@ -79,6 +79,9 @@ needed to change anything.
 * /etc/resourced/tokens :: Tokens for TCP, a line `name read|admin token` each; readable by root alone. The service gets
 them as a credential when it starts.
 * /run/resourced/resourced.sock :: The Unix socket.
+* /run/resourced/pressure.sock :: Wakes programs that wait for memory pressure (`MEMORY_PRESSURE_WATCH=`).
+* /run/resourced/workloads.json :: Who is registered.
+* /run/resourced/workloads/ :: FIFOs by which registered workloads are told.
 * /var/lib/resourced :: The history.
 """,
         "SEE ALSO": "resourcectl(1), resourced.toml(5), journalctl(1), systemd-oomd.service(8)",

@@ -92,13 +92,11 @@ class Nobody:
 
     def acknowledge(self, lease_id: str, decision: str | None) -> None:
         """Know of none."""
-        del decision
-        raise KeyError(lease_id)
+        raise KeyError(lease_id, decision)
 
     def release(self, lease_id: str, who: str) -> None:
         """Know of none."""
-        del who
-        raise KeyError(lease_id)
+        raise KeyError(lease_id, who)
 
 
 class ReplayService(DaemonService):

@@ -206,16 +206,12 @@ def test_a_workload_in_a_target_of_any_kind_is_told_first(tmp_path: Path) -> Non
     name = f"job-{os.getpid()}"[:15]
     (tmp_path / name).symlink_to(Path(sys.executable).resolve())
     text = config(tmp_path, scope="process") + 'only = { processes = ["nobody-is-called-so"] }\n'
-    process = subprocess.Popen([tmp_path / name, "-c", LEAVES], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    with running(tmp_path, text=text) as daemon:
+    with program(LEAVES, tmp_path / name) as process, running(tmp_path, text=text) as daemon:
         register(daemon, process, tell="signal")
         daemon.config.write_text(text.replace("nobody-is-called-so", name))
         daemon.process.send_signal(signal.SIGHUP)
         assert ended(process, daemon) == 7
         assert not daemon.lines("step_terminate")
-    process.stdout.close()
 
 
 @pytest.fixture

@@ -170,6 +170,10 @@ def test_the_whole_api_is_about_the_recorded_machine(recording: Path, tmp_path: 
         assert set(lines.values()) == {None}
         with daemon.unix() as client:
             assert client.post("/reload").status_code == 200
+            assert client.get("/workloads").json() == {"workloads": []}
+            assert client.post("/workloads", json={}).status_code == 409
+            for verb, path in (("GET", ""), ("DELETE", ""), ("POST", "/heartbeat"), ("POST", "/acknowledge")):
+                assert client.request(verb, f"/workloads/w-1{path}").status_code == 404
             assert client.get("/history/export?start=1h").content.startswith(b"SQLite format 3")
         assert daemon.end() == 0
     assert not (tmp_path / "state").exists()

@@ -100,9 +100,10 @@ def command(program: str, shown: Notification) -> list[str]:
 @click.option("-n", "--count", type=click.IntRange(1), help="End after so many events.")
 @common
 def desktop(session: Session, *, everybody: bool, count: int | None) -> None:
-    """Show decisions, and what came of them, as notifications on this desktop; with --json also print them.
+    """Show decisions as notifications on this desktop.
 
-    To have it in every session of yours: systemctl --user enable --now resourced-desktop.
+    What came of them follows. With --json they are also printed. To have it in every session of yours:
+    systemctl --user enable --now resourced-desktop.
     """
     program = shutil.which("notify-send")
     if program is None:

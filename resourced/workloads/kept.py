@@ -26,17 +26,25 @@ class Kept:
         self._path = path
         self._boot_id = boot_id
         self._report = report
+        self._texts: dict[str, tuple[Lease, str]] = {}
 
     def save(self, leases: Iterable[Lease]) -> None:
-        """Write all leases down."""
+        """Write all leases down; only those that are not what they were are encoded again."""
         if self._path is None:
             return
-        whole = {"version": VERSION, "boot_id": self._boot_id, "workloads": [asdict(each) for each in leases]}
+        before = self._texts
+        self._texts = {}
+        for lease in leases:
+            known = before.get(lease.id)
+            text = known[1] if known is not None and known[0] is lease else json.dumps(asdict(lease))
+            self._texts[lease.id] = lease, text
+        head = json.dumps({"version": VERSION, "boot_id": self._boot_id})
+        whole = f'{head[:-1]}, "workloads": [{", ".join(text for _, text in self._texts.values())}]}}'
         beside = self._path.with_name(f"{self._path.name}.new")
         try:
             descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(whole, file)
+                file.write(whole)
             beside.rename(self._path)
         except OSError as error:
             self._report(f"{self._path}: {error.strerror}")

@@ -25,9 +25,9 @@ MEEK = TEXT + "print('ready', flush=True)\nsignal.pause()\n"
 
 
 @contextmanager
-def program(text: str = MEEK) -> Iterator[subprocess.Popen[bytes]]:
+def program(text: str = MEEK, python: Path | str = sys.executable) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program until the end of the test; it has said that it is ready."""
-    process = subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE)
+    process = subprocess.Popen([python, "-c", text], stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:
         assert process.stdout.readline() == b"ready\n"

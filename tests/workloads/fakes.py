@@ -1,9 +1,12 @@
 """A registry in a directory of a test, and what it says."""
 
+import json
 import os
 import select
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from resourced.collectors.base import Roots
 from resourced.decision import Level, Request, Step
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
 ME = Applicant(os.getpid(), os.getuid(), admin=True)
 STRANGER_UID = 65534
+OTHER = Applicant(None, STRANGER_UID)
+root = pytest.mark.skipif(os.geteuid() != 0, reason="takes root to become somebody else")
 
 
 class Kit:
@@ -54,3 +59,8 @@ def readable(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def lines(descriptor: int) -> list[dict[str, object]]:
+    """Return what waits in a FIFO, a line each."""
+    return [json.loads(line) for line in os.read(descriptor, 65536).splitlines()]

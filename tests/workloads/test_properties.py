@@ -37,7 +37,7 @@ class Model:
     every: float | None
     heard: float
     asked: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """When, and with what grace, by decision: who registers again while it is asked gains no time by that."""
+    """When, and what it wished for then, by decision."""
     acknowledged: set[str] = field(default_factory=set)
 
 
@@ -177,7 +177,7 @@ class Cooperating(RuleBasedStateMachine):
         before, now = len(self.world.done), self.kit.clock.now
         awaited = {
             course.candidate.name: [
-                asked[0] + self.allowed(each, course.asked.decision)
+                asked[0] + self.allowed(asked[1], answered=course.asked.decision in each.acknowledged)
                 for each in self.model.values()
                 if (asked := each.asked.get(course.asked.decision)) is not None
             ]
@@ -189,9 +189,8 @@ class Cooperating(RuleBasedStateMachine):
             until = awaited.get(name)
             assert until is None or now >= max(until, default=0.0), "nobody is touched before its time is over"
 
-    def allowed(self, model: Model, decided: str) -> float:
-        grace = min(model.asked[decided][1], GRACE_LIMIT)
-        return grace if decided in model.acknowledged else min(grace, PATIENCE)
+    def allowed(self, grace: float, *, answered: bool) -> float:
+        return min(grace, GRACE_LIMIT) if answered else min(grace, PATIENCE)
 
     @rule()
     def crash(self) -> None:

@@ -19,8 +19,7 @@ def someone(name: str = "hog") -> Candidate:
 
 def asked_of(*holders: Holder, grace_limit: float = 300.0, **more: Any) -> tuple[FakeWorld, Machine]:
     """Return a world and a machine that has just asked the workloads of a target to give way."""
-    given: dict[str, Any] = {"steps": STEPS, **more}
-    wanted = rule(**given)
+    wanted = rule(**{"steps": STEPS, **more})
     world = FakeWorld(wanted)
     world.workloads.put("hog:1", *holders)
     machine = machine_of(world, patience_seconds=10.0, grace_limit_seconds=grace_limit)

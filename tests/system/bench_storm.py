@@ -26,6 +26,7 @@ from tests.system.storm.trial import INNOCENT_MB, SCENARIOS, STORM_SECONDS, Sett
 
 MEMORY_MB = 2048
 FILE_MB = 1024
+SWAPS_MB = (0, 1024)
 ROOT = Path(__file__).parents[2]
 COMMAND = "python -m tests.system.bench_storm"
 
@@ -105,7 +106,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="of each setting")
     parser.add_argument("--scenarios", type=words, default=list(SCENARIOS), help="some of slow,fast,thrash")
     parser.add_argument("--daemons", type=words, default=[keeper.name for keeper in KEEPERS])
-    parser.add_argument("--swap", type=lambda text: [int(each) for each in text.split(",")], default=[0, 1024])
+    parser.add_argument("--swap", type=lambda text: [int(each) for each in text.split(",")], default=list(SWAPS_MB))
     parser.add_argument("--resume", type=Path, default=Path("build/storm.jsonl"), help="results so far, a line each")
     parser.add_argument("--minutes", type=float, default=24 * 60, help="begin no further storm after that time")
     parser.add_argument("--keep", action="store_true", help="write the table into docs/benchmarks.md")
@@ -125,11 +126,23 @@ def main() -> None:
             with arguments.resume.open("a") as file:
                 file.write(json.dumps(results[-1]) + "\n")
             print(f"{time.monotonic() - began:.0f} s: {json.dumps(results[-1])}", flush=True)
-    body = tabulate(results)
+    body = f"{tabulate(results)}\n\n{_missing(results)}"
     if arguments.keep:
         report.keep("Memory storms", COMMAND, f"{_about()}\n\n{body}")
     else:
         print(body)
+
+
+def _missing(results: Sequence[dict[str, Any]]) -> str:
+    """Return a sentence that names what no run tells of."""
+    told = {(each["scenario"], each["swap_mb"], each["daemon"]) for each in results}
+    wanted = [(scenario, swap, keeper.name) for scenario in SCENARIOS for swap in SWAPS_MB for keeper in KEEPERS]
+    never = [
+        f"{daemon} in {scenario} with {swap} MiB of swap"
+        for scenario, swap, daemon in wanted
+        if (scenario, swap, daemon) not in told
+    ]
+    return f"Not run yet: {'; '.join(never)}." if never else "Every setting was run."
 
 
 def _about() -> str:

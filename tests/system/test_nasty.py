@@ -1,7 +1,10 @@
 """Those who are hard to see or hard to end, under the installed service: who is chosen, and what becomes of it."""
 
+import os
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,12 +129,12 @@ def test_a_swarm_counts_as_a_whole_before_a_program_that_is_larger_than_each(sce
     assert [each["target"]["name"] for each in scene.decisions()] == [NASTY]
 
 
-def test_whoever_waits_without_interruption_is_passed_over_and_the_next_one_goes(scene: Scene) -> None:
-    machine, mount = scene.machine, "/run/frozen"
-    machine.run(
-        f"truncate -s 32M /run/frozen.disk && mkfs.ext4 -q /run/frozen.disk && mkdir -p {mount}"
-        f" && mount -o loop /run/frozen.disk {mount} && fsfreeze -f {mount}"
-    )
+def test_whoever_waits_without_interruption_is_passed_over_and_the_next_one_goes(scene: Scene, tmp_path: Path) -> None:
+    machine, mount, disk = scene.machine, "/run/frozen", tmp_path / "disk"
+    with_tools = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
+    subprocess.run(["mkfs.ext4", "-q", disk, "8M"], check=True, env=with_tools)
+    machine.put(disk, "/run/frozen.disk")
+    machine.run(f"mkdir -p {mount} && mount -o loop /run/frozen.disk {mount} && fsfreeze -f {mount}")
     try:
         scene.start(f"stuck 150 {mount}/file")
         machine.until("ps -o stat= -p $(systemctl show -P MainPID nasty) | grep -q D")

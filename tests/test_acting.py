@@ -39,6 +39,7 @@ def hog(directory: Path, text: str = MEEK) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def config(directory: Path, *steps: str, mode: str = "enforce", more: str = "", grace: str = "300ms") -> str:
+    # On a busy machine the first sample may come without processes, and a decision without a target.
     ladder = ", ".join(f'{{ step = "{step}", grace = "{grace}" }}' for step in steps)
     rule = f"""
 [policy]
@@ -53,6 +54,7 @@ level = "hard"
 metric = "memory.available"
 below = "100%"
 clear_for = "0s"
+warmup = "600ms"
 scope = "process"
 min_gain = 0
 cooldown = "300ms"

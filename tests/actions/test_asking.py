@@ -1,5 +1,7 @@
 """Registered workloads are asked first, awaited as long as they may be, and left alone once they have left."""
 
+from typing import Any
+
 import pytest
 
 from resourced.actions import Machine
@@ -15,7 +17,7 @@ def someone(name: str = "hog") -> Candidate:
     return Candidate(Scope.PROCESS, f"{name}:1", name, usage=50.0 * MIB, expected_gain=50.0 * MIB)
 
 
-def asked_of(*holders: Holder, grace_limit: float = 300.0, **more: object) -> tuple[FakeWorld, Machine]:
+def asked_of(*holders: Holder, grace_limit: float = 300.0, **more: Any) -> tuple[FakeWorld, Machine]:
     """Return a world and a machine that has just asked the workloads of a target to give way."""
     wanted = rule(**{"steps": STEPS, **more})
     world = FakeWorld(wanted)

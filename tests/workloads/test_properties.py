@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from resourced.actions import Machine
 from resourced.decision import Candidate, Request, Scope
 from resourced.errors import ActionRefused
 from resourced.policy import Look, Need
@@ -91,7 +92,7 @@ class Cooperating(RuleBasedStateMachine):
         self.machine = self.made()
         self.number = 0
 
-    def made(self) -> fakes.Machine:
+    def made(self) -> Machine:
         return machine_of(self.world, patience_seconds=PATIENCE, grace_limit_seconds=GRACE_LIMIT)
 
     @rule(

@@ -23,8 +23,9 @@ _NOBODY = 0xFFFFFFFF
 class Fifos:
     """The folder of FIFOs.
 
-    Whoever owns a workload may read its FIFO and nobody else may. A daemon that may not give files away, as the
-    confined service, grants that by an access control list instead: it stays the owner, and the file looks like 0640.
+    Whoever owns a workload may open its FIFO and nobody else may. A daemon that may not give files away, as the
+    confined service, grants that by an access control list instead: it stays the owner, and the file looks like 0660.
+    It may be opened for writing too, for who does so does not see an end while the daemon is started again.
 
     Args:
         directory: The folder; it is made when the first is.
@@ -79,7 +80,7 @@ def write_line(descriptor: int, line: bytes) -> bool:
 
 
 def _give(descriptor: int, uid: int) -> None:
-    """Let a user read what is open; if it belongs to that user already nothing has to be done."""
+    """Let a user open what is open here; if it belongs to that user already nothing has to be done."""
     found = os.fstat(descriptor)
     if not stat.S_ISFIFO(found.st_mode):
         raise OSError(errno.EEXIST, "something that is no FIFO is in its place")
@@ -92,12 +93,12 @@ def _give(descriptor: int, uid: int) -> None:
 
 
 def _acl(uid: int) -> bytes:
-    """Return an access control list: the file's owner reads and writes, one user reads, nobody else does anything."""
+    """Return an access control list: the file's owner and one user read and write, nobody else does anything."""
     entries = (
         (_USER_OBJ, _READ | _WRITE, _NOBODY),
-        (_USER, _READ, uid),
+        (_USER, _READ | _WRITE, uid),
         (_GROUP_OBJ, 0, _NOBODY),
-        (_MASK, _READ, _NOBODY),
+        (_MASK, _READ | _WRITE, _NOBODY),
         (_OTHER, 0, _NOBODY),
     )
     return struct.pack("<I", _ACL_VERSION) + b"".join(struct.pack("<HHI", *each) for each in entries)

@@ -46,7 +46,7 @@ def ask(method, path, body=None):
 
 heeds = sys.argv[1] == "heeds"
 mine = ask("POST", "/workloads", {"scope": "unit", "tell": "file", "name": "training", "grace_seconds": 20})
-told = os.open(mine["file"], os.O_RDONLY | os.O_NONBLOCK)
+told = os.open(mine["file"], os.O_RDWR | os.O_NONBLOCK)
 pressure = socket.socket(socket.AF_UNIX)
 pressure.connect("/run/resourced/pressure.sock")
 held = []
@@ -135,7 +135,7 @@ def test_what_is_registered_survives_a_kill_and_is_nobody_elses_to_touch(machine
     [before] = get(machine, "/workloads")["workloads"]
     assert (before["unit"], before["scope"]) == ("training.service", "unit")
     mode = machine.run(f"stat -c '%U %a' {before['file']}; getfacl -cp {before['file']} 2>/dev/null || true")
-    assert mode.startswith("resourced 640")
+    assert mode.startswith("resourced 660")
     assert machine.attempt(f"runuser -u bob -- timeout 1 cat {before['file']}")[0] == 1
     assert machine.attempt(f"runuser -u alice -- timeout 1 cat {before['file']}")[0] == 124
 

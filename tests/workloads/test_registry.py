@@ -235,16 +235,18 @@ def test_leases_outlive_the_process_and_what_was_asked_is_withdrawn(
     before = Kit(tmp_path)
     kept = before.register("kept", tell=Tell.FILE, pid=process.pid, priority=3.0, heartbeat_seconds=60.0)
     assert kept.file is not None
-    reader = os.open(kept.file, os.O_RDONLY | os.O_NONBLOCK)
+    reader = os.open(kept.file, os.O_RDWR | os.O_NONBLOCK)
     before.registry.ask(kept.id, request())
     before.registry.acknowledge(kept.id, None)
+    assert [each["change"] for each in lines(reader)] == ["told"]
     before.registry.close()  # a daemon that is killed writes no more than this one
+    assert not readable(reader)
 
     after = Kit(tmp_path)
     now = after.now(kept)
     assert (now.id, now.name, now.pid, now.priority, now.file) == (kept.id, "kept", process.pid, 3.0, kept.file)
     assert (now.state, now.request) == (State.REGISTERED, None)
-    assert [each["change"] for each in lines(reader)] == ["told", "withdrawn"]
+    assert [each["change"] for each in lines(reader)] == ["withdrawn"]
     os.close(reader)
     after.registry.ask(kept.id, request("d2"))
     assert after.now(kept).state is State.TOLD

@@ -110,7 +110,7 @@ def try_to_open(path: str, uid: int) -> int:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
-            os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            os.open(path, os.O_RDWR | os.O_NONBLOCK)
             code = 0
         except OSError as error:
             code = error.errno or 1
@@ -121,7 +121,7 @@ def try_to_open(path: str, uid: int) -> int:
 
 @root
 @pytest.mark.parametrize("may_chown", [True, False])
-def test_a_file_is_readable_by_its_owner_and_by_nobody_else_also_where_nothing_can_be_given_away(
+def test_a_file_is_open_to_its_owner_and_to_nobody_else_also_where_nothing_can_be_given_away(
     strangers: subprocess.Popen[bytes], *, may_chown: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = Path("/dev/shm") / f"resourced-{os.getpid()}"  # everybody may enter it, unlike pytest's

@@ -1,9 +1,9 @@
 """Small files of the kernel, read without letting go of the interpreter.
 
 `os.open`, `os.read`, `os.close` and each step of `os.listdir` let go of it, and a busy thread that takes it keeps it
-for a switch interval or until it waits itself. Two thousand such waits lay between the guard and its victim beside 500
-processes; here there are none. All else in the process stands still during a call, so this is for files that the kernel
-makes up in microseconds and without a lock that it holds for long, and for the moment in which nothing else counts.
+for a switch interval or until it waits itself. Beside 500 processes over a thousand such waits lay between the guard
+and its victim; here there are none. All else in the process stands still during a call, so this is for files that the
+kernel makes up in microseconds and without a lock that it holds for long, and for the moment when nothing else counts.
 """
 
 import ctypes

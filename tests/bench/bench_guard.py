@@ -31,6 +31,8 @@ _NAME = "resourced-hog"
 _MEBIBYTES = 512
 _PLENTY, _CLOSE, _SHORT = 0.5, 0.06, 0.04
 _DAYS = 8
+_ENOUGH = 20
+"""Values of which a 95th percentile says something."""
 _TOLD = re.compile(r"([\d.]+) ms$")
 _CONFIG = """
 [daemon]
@@ -39,6 +41,8 @@ runtime_directory = "{directory}/run"
 directory = "{state}"
 [api]
 port = 0
+[log]
+repeat_limit = 100000
 [policy]
 profile = "none"
 mode = "{mode}"
@@ -189,8 +193,10 @@ def _ran(thread: Path) -> tuple[int, int]:
 def _spread(values: list[float]) -> str:
     if not values:
         return "-"
-    tail = statistics.quantiles(values, n=20)[-1] if len(values) > 1 else values[0]
-    return f"{statistics.median(values):.1f} / {tail:.1f} / {max(values):.1f}"
+    shown = [statistics.median(values), max(values)]
+    if len(values) >= _ENOUGH:
+        shown.insert(1, statistics.quantiles(values, n=20, method="inclusive")[-1])
+    return " / ".join(f"{each:.1f}" for each in shown)
 
 
 def _row(name: str, each: Load, found: list[Round]) -> tuple[str, ...]:
@@ -228,19 +234,19 @@ def main() -> None:
         meminfo = Meminfo(directory)
         for number, each in enumerate(wanted):
             for name, killer in (("resourced", None), ("earlyoom", chosen.earlyoom)):
-                if name == "earlyoom" and (killer is None or each.askers):
+                if name == "earlyoom" and (not killer or each.askers):
                     continue
                 run = directory / f"{name}{number}"
                 rows.append(_row(name, each, measure(meminfo, run, state, each, chosen.rounds, killer)))
                 print(*rows[-1], os.getloadavg(), flush=True)
         costs = idle_cost(directory / "cost", state, chosen.seconds) if chosen.only is None else []
     if chosen.only is None:
-        _write(chosen.rounds, rows, costs, beside=chosen.earlyoom is not None)
+        _write(chosen.rounds, rows, costs, beside=bool(chosen.earlyoom))
 
 
 def _write(count: int, rows: list[tuple[str, ...]], costs: list[tuple[str, float, float]], *, beside: bool) -> None:
     head = ("program", "meanwhile", "processes", "short to signal", "short to look", "look to signal", "times")
-    body = "Milliseconds: median / 95th percentile / worst.\n\n" + table(head, rows)
+    body = f"Milliseconds: median, 95th percentile where there are {_ENOUGH}, worst.\n\n" + table(head, rows)
     body += (
         "\n\nShort is memory from the moment at which /proc/meminfo says so: 4 % left, after 6 % for a while, with a"
         " rule that asks for 5 %. The signal is there when the one who must end, a process of"

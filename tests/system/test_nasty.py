@@ -47,7 +47,18 @@ class Scene:
         Scene.made += 1
         self.machine = machine
         self.name = f"nasty-{Scene.made}"
-        self._left = get(machine, "/resources/memory?fresh=1")["memory"]["available_bytes"]
+        self._left = self._settled()
+
+    def _settled(self) -> int:
+        """Return what is left as soon as it rises no more: those of the test before may let go of theirs only now."""
+        ends, before = time.monotonic() + SECONDS, 0
+        while time.monotonic() < ends:
+            left: int = get(self.machine, "/resources/memory?fresh=1")["memory"]["available_bytes"]
+            if left < before + 2 * MIB:
+                return left
+            before = left
+            time.sleep(1)
+        raise AssertionError("what is left of the memory rises on and on")
 
     def start(self, words: str, unit: str = NASTY, options: str = "") -> None:
         """Start a program as a unit."""
@@ -102,6 +113,7 @@ def scene(nasty: Machine) -> Iterator[Scene]:
     units = f"{NASTY} {OTHER}"
     nasty.run(f"rm -f {DROP_IN}; systemctl reload resourced")
     nasty.run(f"systemctl kill -s KILL {units}; systemctl stop {units}; systemctl reset-failed {units}", check=False)
+    nasty.until(f"cd /sys/fs/cgroup/system.slice && ! test -e {NASTY} && ! test -e {OTHER}")
 
 
 def test_a_fork_bomb_is_killed_as_a_whole(scene: Scene) -> None:
@@ -118,9 +130,10 @@ def test_a_fork_bomb_is_killed_as_a_whole(scene: Scene) -> None:
 
 
 def test_a_swarm_counts_as_a_whole_before_a_program_that_is_larger_than_each(scene: Scene) -> None:
-    scene.allow(150)
     scene.start("hold 100", OTHER)
     scene.start("swarm 100 2")
+    scene.machine.until("test $(cat /sys/fs/cgroup/system.slice/nasty.service/pids.current) -gt 100")
+    scene.allow(150)
     told = scene.outcome("terminate", NASTY)
     assert "SIGTERM to 101 processes" in told["detail"]
     assert told["measured_gain"] > 100 * MIB

@@ -14,7 +14,7 @@ VERBS = {
     "history": "history:history",
     "decisions": "decisions:decisions",
     "explain": "decisions:explain",
-    "why": "decisions:why",
+    "why": "why:why",
     "actions": "actions:actions",
     "approve": "decisions:approve",
     "veto": "decisions:veto",

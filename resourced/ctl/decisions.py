@@ -77,19 +77,6 @@ def explain(session: Session, identity: str) -> None:
         screen.tell(f"{render.moment(outcome.time)}  {what + gain + detail}")
 
 
-@click.command(short_help="Tell how near one is to having to give way.")
-@click.argument("subject", metavar="PID|UNIT")
-@common
-def why(session: Session, subject: str) -> None:
-    """Tell whether a process or unit would have to give way, and how near it is."""
-    with session.client() as client:
-        found = client.prune(pid=int(subject)) if subject.isdecimal() else client.prune(unit=subject)
-    if session.as_json:
-        session.show_json(found)
-    else:
-        screen.show(render.pairs(found))
-
-
 @click.command()
 @click.argument("identity", metavar="ID")
 @common

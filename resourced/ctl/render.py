@@ -16,6 +16,8 @@ SCALE_WIDTH = 12
 _DAY_SECONDS = 86400
 _CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "�")
 """Names come from processes and units, which anybody may choose; none may move the cursor."""
+_BRACES = str.maketrans("", "", "{}")
+"""UCUM writes what is counted in braces, as in {page}/s."""
 
 
 def safe(text: str) -> str:
@@ -73,7 +75,7 @@ def quantity(value: float | None, unit: str) -> str:
         case "1":
             return f"{value * 100:.3g}%"
         case _:
-            return f"{value:.4g} {unit.strip('{}')}"
+            return f"{value:.4g} {unit.translate(_BRACES)}"
 
 
 def columns(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:

@@ -10,7 +10,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-from resourced.decision import Candidate, Decision, Evidence, Level, Mode, Outcome, Scope, Step, Verdict
+from resourced.decision import Candidate, Decision, Evidence, Level, Mode, Outcome, Phase, Scope, Step, Verdict
+from resourced.policy import Outlook
+from resourced.policy.outlook import Margin, RuleOutlook
 
 EVIDENCE = Evidence(
     metric="memory.available",
@@ -35,6 +37,17 @@ OUTCOME = Outcome(DECISION.id, 1.7e9, Step.KILL, "done", "hog.service", 0.1, 4e9
 VERDICT = Verdict(
     prune=True, time=1.7e9, sequence=7, reasons=("memory-low fires",), rules=(), decisions=(DECISION,), missing=()
 )
+MARGINS = (
+    Margin("memory.available", "below", 1e9, "By", 3e9, 2e9, 340.4),
+    Margin("swap.free", "below", 0.1, "1", None, None, None),
+)
+OUTLOOK = Outlook(
+    prune=False, next=True, seconds_left=340.4, protected=None, found=True,
+    rules=(
+        RuleOutlook("memory-low", "", Level.SOFT, Mode.ENFORCE, Phase.INACTIVE, 1, 12, VICTIM, MARGINS),
+        RuleOutlook("gpu-hot", "GPU-1", Level.HARD, Mode.OBSERVE, Phase.INACTIVE, None, 0, None, MARGINS[:1]),
+    ),
+)  # fmt: skip
 HEALTH = {"status": "ok", "reason": None, "time": 1.7e9}
 STAMP = {"sequence": 7, "time": 1.7e9, "monotonic_seconds": 5.0, "collector": HEALTH}
 
@@ -115,7 +128,7 @@ def answers() -> dict[str, tuple[int, Any]]:
         "GET /resources/cgroups": (200, {**STAMP, "cgroups": {"nodes": {"/": {}, "/a.slice": {"memory_bytes": 7}}}}),
         "GET /resources/all": (200, ALL),
         "GET /prune": (200, asdict(VERDICT)),
-        "GET /prune?": (200, {"pid": 10, "rules": {"memory-low": {"margin": 1.5}}, "notes": ["far"]}),
+        "GET /prune?": (200, asdict(OUTLOOK)),
         "GET /history": (200, HISTORY),
         "GET /history/top": (200, TOP),
         "GET /history/export": (200, RECORDING),

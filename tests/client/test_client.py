@@ -39,7 +39,7 @@ def test_answers_are_the_daemons_own_types(daemon: FakeDaemon) -> None:
         assert table.step_seconds == 10.0
         assert client.top("unit", by="memory", start="1h").entries[0].name == "hog.service"
         assert client.at("03:12")["processes"]["threads"] == 3
-        assert client.prune(pid=10)["pid"] == 10
+        assert client.prune(pid=10)["seconds_left"] == 340.4
         assert client.status()["status"] == "ok"
         assert client.catalog()["metrics"]
     paths = [path for _, path, _, _ in daemon.asked]
@@ -146,7 +146,7 @@ async def test_the_async_client_asks_the_same(daemon: FakeDaemon, tmp_path: Path
         assert (await client.all()).sequence == 7
         assert (await client.resources("processes")).name == "processes"
         assert (await client.history(["m"])).times == (0.0, 10.0, 20.0)
-        assert (await client.prune(unit="a"))["pid"] == 10
+        assert (await client.prune(unit="a"))["seconds_left"] == 340.4
         assert (await client.get("/healthz"))["status"] == (await client.status())["status"]
         assert await client.catalog()
         assert await client.set_log_level("info")

@@ -4,13 +4,14 @@ import contextlib
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from resourced.ctl import Exit
 from resourced.ctl.run import run
-from tests.client.fakes import DECISION, FakeDaemon, running
+from tests.client.fakes import DECISION, OUTLOOK, FakeDaemon, running
 
 # httpcore leaves a Unix socket whose connection failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
@@ -174,3 +175,32 @@ def test_every_verb_says_what_it_does_and_takes_json() -> None:
         options = {each for option in verb.params for each in option.opts}
         assert {"--json", "--socket", "--url", "--token-file"} <= options or verb.name == "completion", verb.name
         assert ("-n" in options) == ("--limit" in options or "--count" in options), verb.name
+
+
+def test_why_tells_in_a_sentence_and_shows_what_is_compared(daemon: FakeDaemon) -> None:
+    sentence, _, _, low, swap, hot = told("why", "10").splitlines()
+    assert sentence == (
+        "Process 10 does not have to give way now. It would be the first if one of these fired: memory-low;"
+        " at the present pace that is in 5m 40s."
+    )
+    assert low.split() == [
+        *("soft", "inactive", "1", "of", "12", "2.8", "GiB", "below", "954", "MiB", "5m", "40s"),
+        *("memory-low", "memory.available"),
+    ]
+    assert swap.split() == ["-", "below", "10%", "-", "swap.free"]
+    assert hot.split()[:3] == ["hard", "inactive", "-"]
+    assert hot.endswith("gpu-hot GPU-1  memory.available")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"protected": "it is sshd"}, "hog.service does not have to give way: it is sshd."),
+        ({"next": False}, "hog.service does not have to give way, and others would go first."),
+        ({"seconds_left": None}, "fired: memory-low; none of these is approached."),
+        ({"prune": True}, "hog.service has to give way now, by a rule that fires."),
+    ],
+)
+def test_why_gives_the_reason(daemon: FakeDaemon, changed: dict[str, object], said: str) -> None:
+    daemon.answers["GET /prune?"] = (200, {**json.loads(json.dumps(asdict(OUTLOOK))), **changed})
+    assert said in told("why", "hog.service").splitlines()[0]

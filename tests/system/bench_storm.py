@@ -7,9 +7,7 @@ a file as it comes (--resume goes on there), and with --keep writes the table in
 import argparse
 import contextlib
 import json
-import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +17,7 @@ from typing import Any
 from tests.bench import report
 from tests.system.image import base_image
 from tests.system.machine import CommandError, Machine
+from tests.system.package import build
 from tests.system.storm import daemons, programs
 from tests.system.storm.daemons import KEEPERS
 from tests.system.storm.table import tabulate
@@ -27,7 +26,6 @@ from tests.system.storm.trial import INNOCENT_MB, SCENARIOS, STORM_SECONDS, Sett
 MEMORY_MB = 2048
 FILE_MB = 1024
 SWAPS_MB = (0, 1024)
-ROOT = Path(__file__).parents[2]
 COMMAND = "python -m tests.system.bench_storm"
 
 
@@ -82,15 +80,6 @@ def pending(arguments: argparse.Namespace, done: Sequence[dict[str, Any]]) -> It
                         yield Setting(scenario, swap, daemon)
 
 
-def package(directory: Path) -> Path:
-    """Return the package to install; RESOURCED_DEB names one that is there already."""
-    if given := os.environ.get("RESOURCED_DEB"):
-        return Path(given)
-    subprocess.run([ROOT / "packaging/deb", directory], check=True, env={**os.environ, "PYTHON": sys.executable})
-    [made] = directory.glob("*.deb")
-    return made
-
-
 def read(path: Path) -> list[dict[str, Any]]:
     """Return the results of an earlier run."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -119,7 +108,7 @@ def main() -> None:
             if time.monotonic() > ends:
                 break
             if ground is None:
-                ground = Ground(Path(scratch), package(Path(scratch)))
+                ground = Ground(Path(scratch), build(Path(scratch)))
                 stack.callback(ground.fell)
             began = time.monotonic()
             results.append(once(ground, setting))

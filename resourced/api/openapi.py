@@ -170,7 +170,8 @@ def _operation(endpoint: Endpoint, parts: dict[str, Any] | None, examples: Examp
         "security": [{"token": []}] if endpoint.right is Right.ADMIN else [{}, {"token": []}],
     }
     if endpoint.body is not None:
-        operation["requestBody"] = {"required": True, "content": {"application/json": _body(endpoint.body)}}
+        needed = bool(endpoint.body.get("required"))
+        operation["requestBody"] = {"required": needed, "content": {"application/json": _body(endpoint.body)}}
     return operation
 
 

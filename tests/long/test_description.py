@@ -62,7 +62,7 @@ def test_nothing_in_the_description_is_untrue(tmp_path: Path, listener: str) -> 
             fuzz(int(daemon.get("/healthz")["listeners"][1].rpartition(":")[2]), tmp_path)
         else:
             with relay(daemon.socket) as port:
-                # To admins these do or tell something, without asking for a token, because the kernel says who they are;
-                # some take the disk's time. Other tests ask for them.
+                # To admins these do or tell something, and ask for no token, because the kernel says who they are; some
+                # take the disk's time. Other tests ask for them.
                 fuzz(port, tmp_path, "/history/export", "/reload", "/log-level", "/config")
         check_health(daemon, descriptors)

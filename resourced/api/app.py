@@ -6,7 +6,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resourced.api import actions, changes, configuration, openapi, past, reads, records, workloads
-from resourced.api.access import AccessSettings, Peer, Right, identify, require
+from resourced.api.access import AccessSettings, Caller, Peer, Right, identify, require
 from resourced.api.cors import Sharing
 from resourced.api.endpoint import Border, Context, Endpoint, Path
 from resourced.api.events import Hub
@@ -79,19 +79,21 @@ class App:
         self.context.access = access
         self._open = access.anonymous_read
         self._hosts = access.allowed_hosts
-        self.hub.review(self._entitled)
+        self.hub.review(self._reader)
 
     def close(self) -> None:
         """End all streams, let all who wait go, and tell what was held back."""
         self.hub.close()
         self.refusals.close()
 
-    def _entitled(self, scope: Scope) -> bool:
+    def _reader(self, scope: Scope) -> Caller | None:
+        """Return who sent a request, by the rules in force now; None if he may not read."""
         try:
-            require(identify(self.context.access, scope), Right.READ)
+            caller = identify(self.context.access, scope)
+            require(caller, Right.READ)
         except Problem:
-            return False
-        return True
+            return None
+        return caller
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

@@ -111,13 +111,20 @@ class Hub:
             stream.end()
         self._wake()
 
-    def review(self, allowed: Callable[[Scope], bool]) -> None:
-        """End at once the streams of those who may not read any more."""
+    def review(self, identified: Callable[[Scope], Caller | None]) -> None:
+        """Go by what readers may see by now, and end at once the streams of those who may not read any more.
+
+        Args:
+            identified: Returns who sent a request, with the right that he has now; None if he may not read.
+        """
         for stream in list(self._streams):
-            if stream.request is not None and not allowed(stream.request):
-                self._streams.discard(stream)
-                stream.end(abort=True)
-                self._service.audit("api_stream_dropped", {"reason": "the reader may not read any more"})
+            caller = identified(stream.request) if stream.request is not None else stream.caller
+            if caller is not None:
+                stream.caller = caller
+                continue
+            self._streams.discard(stream)
+            stream.end(abort=True)
+            self._service.audit("api_stream_dropped", {"reason": "the reader may not read any more"})
 
     def _from_any_thread(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
         def hand_over(value: Any) -> None:

@@ -1,6 +1,7 @@
 """The routes of registered workloads: what is taken, what is refused and how, and who sees what."""
 
 import asyncio
+import hashlib
 import json
 import os
 from collections.abc import AsyncIterator
@@ -11,14 +12,17 @@ from typing import Any
 import httpx
 import pytest
 
-from resourced.api.access import Caller, Right, may_see
+from resourced.api import ApiSettings
+from resourced.api.access import AccessSettings, Caller, Right, Token, may_see
 from resourced.api.events import Stream, record_event
+from resourced.decision import LoggedEvent
 from resourced.errors import ActionFailed, ActionRefused, NotYours, TargetGone, TooMany
 from resourced.workloads import Applicant, Cover, LeaseChange, State, Tell, Wish
-from tests.api.fakes import make_lease
+from tests.api.fakes import TIME, make_lease
 from tests.api.serving import Served, served
 
 ID = make_lease().id
+SECRET = b"a-token-of-this-test"
 
 
 @pytest.fixture
@@ -212,3 +216,33 @@ def test_only_its_owner_and_admins_hear_of_a_workload(caller: Caller, *, sees: b
 
     assert stream.queue.empty() is not sees
     assert may_see(caller, 65534) is sees
+
+
+async def test_a_stream_shows_no_more_than_its_token_may_see_by_now(tmp_path: Path) -> None:
+    def access(right: Right) -> AccessSettings:
+        return AccessSettings(tokens=(Token("ops", right, hashlib.sha256(SECRET).digest()),))
+
+    head = {"authorization": f"Bearer {SECRET.decode()}"}
+    settings = ApiSettings(access=access(Right.ADMIN))
+    async with (
+        served(tmp_path, settings=settings) as on,
+        on.tcp() as client,
+        client.stream("GET", "/events?kind=workload&kind=event", headers=head) as answer,
+    ):
+        lines = answer.aiter_lines()
+        await anext(lines)
+        on.service.record(LeaseChange("told", None, make_lease()))
+        before = [line async for line in until(lines, "told")]
+        on.app.set_access(access(Right.READ))
+        on.service.record(LeaseChange("withdrawn", None, make_lease()))
+        on.service.record(LoggedEvent(TIME, "api_fault", 3, "the last"))
+        after = [line async for line in until(lines, "the last")]
+    assert "event: workload" in before
+    assert [line for line in after if line.startswith("event:")] == ["event: event"]
+
+
+async def until(lines: AsyncIterator[str], last: str) -> AsyncIterator[str]:
+    async for line in lines:
+        yield line
+        if last in line:
+            return

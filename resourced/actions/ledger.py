@@ -1,18 +1,17 @@
 """What was changed and how it was before: on disk before the change is made, so that even a crash is put right.
 
-One small file in the state directory, replaced whole and synced. Without a directory it is kept in memory only.
+One small file in the runtime directory, replaced whole and synced. Without a directory it is kept in memory only.
 """
 
-import contextlib
 import json
-import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from resourced.actions.handles import CgroupHandle, ProcessHandle
+from resourced.bootfile import BootFile
 from resourced.collectors.base import Roots
 from resourced.decision import Step
 from resourced.errors import ActionFailed, TargetGone
@@ -83,12 +82,11 @@ class Ledger:
         self.changes: tuple[Change, ...] = ()
         self.ended: tuple[float, ...] = ()
         """CLOCK_BOOTTIME of targets that were terminated or killed."""
-        self._path = path
-        self._boot_id = boot_id
+        self._file = BootFile(path, version=VERSION, boot_id=boot_id, report=report)
         self._roots = roots
         self._report = report
         self._dirty = False
-        self._load()
+        self._file.load(self._take)
 
     def remember(self, change: Change) -> None:
         """Keep a change that is about to be made. If this place was changed before, the original of then stays.
@@ -143,7 +141,7 @@ class Ledger:
             try:
                 self._save()
             except OSError as error:
-                self._report(f"{self._path}: {error.strerror}")
+                self._report(f"{self._file.path}: {error.strerror}")
 
     def _restore(self, change: Change) -> str:
         if change.path is None or change.inode is None or change.file is None or change.original is None:
@@ -168,50 +166,15 @@ class Ledger:
             process.close()
         return f"process {change.pid} {'runs on' if delivered else 'has gone meanwhile'}"
 
-    def _load(self) -> None:
-        if self._path is None:
-            return
-        try:
-            saved = json.loads(self._path.read_text(encoding="utf-8"))
-            if saved["version"] != VERSION or saved["boot_id"] != self._boot_id:
-                return
-            self.changes = tuple(_change(each) for each in saved["changes"])
-            self.ended = tuple(float(each) for each in saved["ended"])
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            self._report(f"{self._path}: {error}")
+    def _take(self, saved: Mapping[str, Any]) -> None:
+        """Take up what an earlier process of this boot has left."""
+        changes = tuple(_change(each) for each in saved["changes"])
+        self.changes, self.ended = changes, tuple(float(each) for each in saved["ended"])
 
     def _save(self) -> None:
         self._dirty = False
-        if self._path is None:
-            return
-        text = json.dumps(
-            {
-                "version": VERSION,
-                "boot_id": self._boot_id,
-                "changes": [asdict(each) for each in self.changes],
-                "ended": self.ended,
-            }
-        )
-        beside = self._path.with_name(f"{self._path.name}.new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, text.encode())
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        beside.rename(self._path)
-        with contextlib.suppress(OSError):  # a file system that doesn't sync directories
-            _sync(self._path.parent)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        changes = json.dumps([asdict(each) for each in self.changes])
+        self._file.save({"changes": changes, "ended": json.dumps(self.ended)}, synced=True)
 
 
 def _change(saved: dict[str, Any]) -> Change:

@@ -1,12 +1,12 @@
 """Leases written down, so that they outlive a daemon that ends or is killed; a reboot forgets them."""
 
 import json
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+from resourced.bootfile import BootFile
 from resourced.decision import Level, Request, Step
 from resourced.workloads.lease import Cover, Lease, State, Tell
 
@@ -14,7 +14,7 @@ VERSION = 1
 
 
 class Kept:
-    """One small file, replaced whole. It need not be synced: what outlives a crash of the machine means nothing then.
+    """A file of leases. It need not be synced: what outlives a crash of the machine means nothing then.
 
     Args:
         path: The file; None to keep nothing.
@@ -23,14 +23,13 @@ class Kept:
     """
 
     def __init__(self, path: Path | None, boot_id: str | None, report: Callable[[str], None]) -> None:
-        self._path = path
-        self._boot_id = boot_id
+        self._file = BootFile(path, version=VERSION, boot_id=boot_id, report=report)
         self._report = report
         self._texts: dict[str, tuple[Lease, str]] = {}
 
     def save(self, leases: Iterable[Lease]) -> None:
         """Write all leases down; only those that are not what they were are encoded again."""
-        if self._path is None:
+        if self._file.path is None:
             return
         before = self._texts
         self._texts = {}
@@ -38,31 +37,18 @@ class Kept:
             known = before.get(lease.id)
             text = known[1] if known is not None and known[0] is lease else json.dumps(asdict(lease))
             self._texts[lease.id] = lease, text
-        head = json.dumps({"version": VERSION, "boot_id": self._boot_id})
-        whole = f'{head[:-1]}, "workloads": [{", ".join(text for _, text in self._texts.values())}]}}'
-        beside = self._path.with_name(f"{self._path.name}.new")
         try:
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(whole)
-            beside.rename(self._path)
+            self._file.save({"workloads": f"[{', '.join(text for _, text in self._texts.values())}]"}, synced=False)
         except OSError as error:
-            self._report(f"{self._path}: {error.strerror}")
+            self._report(f"{self._file.path}: {error.strerror}")
 
     def load(self) -> tuple[Lease, ...]:
         """Return what was written down in this boot; nothing if it can't be read."""
-        if self._path is None:
-            return ()
-        try:
-            saved = json.loads(self._path.read_text(encoding="utf-8"))
-            if saved["version"] != VERSION or saved["boot_id"] != self._boot_id:
-                return ()
-            return tuple(_lease(each) for each in saved["workloads"])
-        except FileNotFoundError:
-            return ()
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            self._report(f"{self._path}: {error}")
-            return ()
+        return self._file.load(_leases) or ()
+
+
+def _leases(saved: Mapping[str, Any]) -> tuple[Lease, ...]:
+    return tuple(_lease(each) for each in saved["workloads"])
 
 
 def _lease(saved: dict[str, Any]) -> Lease:

@@ -12,16 +12,16 @@ from resourced.client.lease import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
     Absence,
+    LeaseBase,
     LeaseSettings,
-    Standing,
     gone,
     logger,
     refused,
 )
-from resourced.client.workloads import PruneRequest, Workload
+from resourced.client.workloads import PruneRequest
 
 
-class AsyncLease:
+class AsyncLease(LeaseBase):
     """A registered workload; see `resourced.client.workload`.
 
     Belongs to one event loop.
@@ -31,8 +31,7 @@ class AsyncLease:
     """
 
     def __init__(self, settings: LeaseSettings) -> None:
-        self._settings = settings
-        self._standing = Standing()
+        super().__init__(settings)
         self._client = AsyncClient(settings.target, token=settings.token, patience_seconds=0.0)
         self._asked = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -60,32 +59,12 @@ class AsyncLease:
     async def close(self) -> None:
         """End the registration; a callback that runs is awaited."""
         await asyncio.gather(*(task for task in self._calls if task is not asyncio.current_task()))
-        mine = self.workload
-        if self._settings.adopted is None or mine is None or mine.id != self._settings.adopted:
+        if self._ends_with_us:
             await self.release()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._client.aclose()
-
-    @property
-    def workload(self) -> Workload | None:
-        """What the daemon knows of it; None while it is not registered."""
-        return self._standing.workload
-
-    @property
-    def asked(self) -> bool:
-        """Whether it is asked to give way. Costs nothing; the first time that it is true acknowledges the request."""
-        if self._standing.request is None:
-            return False
-        self._see()
-        return True
-
-    @property
-    def request(self) -> PruneRequest | None:
-        """What is asked of it, if anything is. Seeing it acknowledges it, as with `asked`."""
-        self._see()
-        return self._standing.request
 
     async def prune_requested(self) -> PruneRequest:
         """Wait until it is asked to give way, and return the request."""
@@ -151,8 +130,7 @@ class AsyncLease:
         """Ask how things stand, and register where the daemon knows nothing of it."""
         if self._standing.released:
             return
-        known = self._standing.workload
-        identity = known.id if known is not None else self._settings.adopted
+        identity = self._known_id
         if identity is not None:
             try:
                 self._heard(self._standing.take(await self._client.workload(identity)))

@@ -1,6 +1,7 @@
 """A registration as its own program holds it: what was wished, what is known, and what to do about what is heard."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -101,6 +102,52 @@ class Standing:
         else:
             return self.take(workload(data["workload"]))
         return None
+
+
+class LeaseBase(ABC):
+    """What a registration shows, whether threads or tasks hold it.
+
+    Args:
+        settings: How it is held.
+    """
+
+    def __init__(self, settings: LeaseSettings) -> None:
+        self._settings = settings
+        self._standing = Standing()
+
+    @property
+    def workload(self) -> Workload | None:
+        """What the daemon knows of it; None while it is not registered."""
+        return self._standing.workload
+
+    @property
+    def asked(self) -> bool:
+        """Whether it is asked to give way. Costs nothing; the first time that it is true acknowledges the request."""
+        if self._standing.request is None:
+            return False
+        self._see()
+        return True
+
+    @property
+    def request(self) -> PruneRequest | None:
+        """What is asked of it, if anything is. Seeing it acknowledges it, as with `asked`."""
+        self._see()
+        return self._standing.request
+
+    @property
+    def _known_id(self) -> str | None:
+        """Under which identity the daemon may know it; None if it has yet to be registered."""
+        return self._settings.adopted if self.workload is None else self.workload.id
+
+    @property
+    def _ends_with_us(self) -> bool:
+        """Whether it is ours to end: one that was taken over is left as it is."""
+        adopted = self._settings.adopted
+        return adopted is None or self.workload is None or self.workload.id != adopted
+
+    @abstractmethod
+    def _see(self) -> None:
+        """Acknowledge the request, if it is there and is seen for the first time."""
 
 
 def refused(error: ClientError) -> bool:

@@ -10,8 +10,8 @@ from resourced.client.lease import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
     Absence,
+    LeaseBase,
     LeaseSettings,
-    Standing,
     gone,
     logger,
     refused,
@@ -24,7 +24,7 @@ _RELEASE_SECONDS = 2.0
 """How long the end of a program may be held up by saying goodbye."""
 
 
-class Lease:
+class Lease(LeaseBase):
     """A registered workload; see `resourced.client.workload`.
 
     May be used by any thread. After a fork the child's copy knows nothing new, and ends nothing.
@@ -34,8 +34,7 @@ class Lease:
     """
 
     def __init__(self, settings: LeaseSettings) -> None:
-        self._settings = settings
-        self._standing = Standing()
+        super().__init__(settings)
         self._changed = threading.Condition()
         self._closing = False
         self._pid = os.getpid()
@@ -72,7 +71,7 @@ class Lease:
         calling = self._calling
         if calling is not None and calling is not threading.current_thread():
             calling.join()
-        if self._settings.adopted is None or self.workload is None or self.workload.id != self._settings.adopted:
+        if self._ends_with_us:
             self.release()
         with self._changed:
             self._closing = True
@@ -81,25 +80,6 @@ class Lease:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(_RELEASE_SECONDS)
-
-    @property
-    def workload(self) -> Workload | None:
-        """What the daemon knows of it; None while it is not registered."""
-        return self._standing.workload
-
-    @property
-    def asked(self) -> bool:
-        """Whether it is asked to give way. Costs nothing; the first time that it is true acknowledges the request."""
-        if self._standing.request is None:
-            return False
-        self._see()
-        return True
-
-    @property
-    def request(self) -> PruneRequest | None:
-        """What is asked of it, if anything is. Seeing it acknowledges it, as with `asked`."""
-        self._see()
-        return self._standing.request
 
     def wait(self, timeout: float | None = None) -> PruneRequest | None:
         """Wait until it is asked to give way, and return the request; None if the time is over first.
@@ -166,8 +146,7 @@ class Lease:
         """Ask how things stand, and register where the daemon knows nothing of it."""
         if self._closing or self._standing.released:
             return
-        known = self._standing.workload
-        identity = known.id if known is not None else self._settings.adopted
+        identity = self._known_id
         if identity is not None:
             try:
                 self._take(self._listener.workload(identity))

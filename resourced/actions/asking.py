@@ -9,8 +9,6 @@ from resourced.policy import Look, seconds_until_gone
 
 _SPENT_SECONDS = 900.0
 """A process that gave its lease up when it was asked is not asked again so soon: a word alone frees nothing."""
-_SLOPE_SECONDS = 2.0
-"""How long what is left must have been watched since the asking before its slope counts."""
 _AGAIN_SECONDS = 1.0
 _REASON_LENGTH = 500
 
@@ -148,8 +146,7 @@ class Asking:
     @staticmethod
     def _exhausted(asked: Asked, look: Look, now: float) -> float | None:
         """Return when nothing is left at the steeper of two slopes: of the last half minute, and since the asking."""
-        since = now - asked.pending.began
-        lately = seconds_until_gone(asked.pending.left, look.left, since) if since >= _SLOPE_SECONDS else None
+        lately = seconds_until_gone(asked.pending.left, look.left, now - asked.pending.began)
         known = [each for each in (look.seconds_left, lately) if each is not None]
         return now + min(known) if known else None
 

@@ -11,6 +11,10 @@ from resourced.policy.observation import Tick
 from resourced.policy.protection import protection
 from resourced.policy.rule import Rule
 
+SLOPE_SECONDS = 2.0
+"""How long something must have been watched before its slope counts: a program that starts takes in a moment what it
+holds, which would forecast the end of the machine."""
+
 
 class Need(StrEnum):
     """Whether a decision is still wanted."""
@@ -86,8 +90,11 @@ def look_again(
 
 
 def seconds_until_gone(before: float | None, now: float | None, elapsed_seconds: float) -> float | None:
-    """Return after how long nothing is left of what was `before` and is `now`; None if it doesn't fall."""
-    if before is None or now is None or elapsed_seconds <= 0 or now >= before:
+    """Return after how long nothing is left of what was `before` and is `now`.
+
+    None if it doesn't fall, or was not watched for long enough to tell.
+    """
+    if before is None or now is None or elapsed_seconds < SLOPE_SECONDS or now >= before:
         return None
     return now * elapsed_seconds / (before - now)
 

@@ -10,6 +10,7 @@ from resourced.policy import Look, seconds_until_gone
 _SPENT_SECONDS = 900.0
 """A process that gave its lease up when it was asked is not asked again so soon: a word alone frees nothing."""
 _AGAIN_SECONDS = 1.0
+"""How often the deadline is thought about anew while somebody is awaited."""
 _REASON_LENGTH = 500
 
 
@@ -98,8 +99,10 @@ class Asking:
     def withdraw(self, course: Course, reason: str) -> None:
         """Ask no longer."""
         asked, course.asked = course.asked, None
-        for each in asked.holders if asked is not None else ():
-            if asked is not None and self._world.workloads.has_acknowledged(each.id, asked.decision) is not None:
+        if asked is None:
+            return
+        for each in asked.holders:
+            if self._world.workloads.has_acknowledged(each.id, asked.decision) is not None:
                 self._world.workloads.withdraw(each.id, asked.decision, reason)
                 self._tell.event("workload_withdrawn", course, workload=each.name, reason=reason)
 

@@ -10,14 +10,10 @@ from resourced.api.access import Right
 from resourced.api.endpoint import Call, Endpoint, json_answer
 from resourced.api.problem import Problem
 from resourced.api.records import no_decision
+from resourced.api.schema import object_schema
 from resourced.errors import ActionRefused
 
-DONE: dict[str, Any] = {
-    "type": "object",
-    "required": ["done"],
-    "properties": {"done": {"const": True}},
-    "description": "It was done.",
-}
+DONE = object_schema("It was done.", done={"const": True})
 
 
 def audited(call: Call, what: str, **fields: Any) -> None:

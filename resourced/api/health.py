@@ -2,13 +2,11 @@
 
 from typing import Any
 
+from resourced.api.schema import object_schema
+
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
 _SECONDS = {"type": "number"}
-
-
-def _object(about: str, **properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "description": about, "required": list(properties), "properties": properties}
 
 
 def _said(about: str, kind: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +34,7 @@ HEALTH: dict[str, Any] = {
         "log_lines_dropped": _said("Lines that the log could not take.", _COUNT),
         "listeners": _list("Where the API listens."),
         "configuration": _said("Files that were read.", _TEXT),
-        "policy": _object(
+        "policy": object_schema(
             "What is judged by.",
             profile=_said("Shipped rules to start from.", _TEXT),
             mode=_said("Whether decisions are carried out: observe, advise or enforce.", _TEXT),
@@ -46,7 +44,7 @@ HEALTH: dict[str, Any] = {
         "workloads": _said("Registered workloads.", _COUNT),
         "rivals": _list("Other killers that are active; left out if there are none."),
         "replay": _said("What is replayed and how far; only of a replay.", {"type": "object"}),
-        "sampling": _object(
+        "sampling": object_schema(
             "The newest sample; left out before the first.",
             sequence=_said("Its number.", _COUNT),
             interval_seconds=_said("Time from one to the next.", _SECONDS),

@@ -15,6 +15,7 @@ from resourced.api.openmetrics import sample_name
 from resourced.api.parameters import Parameter
 from resourced.api.problem import Problem
 from resourced.api.resources import no_sample, verdict_of
+from resourced.api.schema import object_schema
 from resourced.api.service import StateView
 from resourced.api.views import (
     ASCENDING,
@@ -165,10 +166,6 @@ async def _docs(call: Call) -> ASGIApp:
     return Answer(page, media_type=b"text/html; charset=utf-8", cache_control=b"max-age=3600", headers=_PAGE_HEADERS)
 
 
-def _object(description: str, **properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "description": description, "required": list(properties), "properties": properties}
-
-
 def envelope(section: str, **more: Any) -> Mapping[str, Any]:
     """Return the fields of the answer that shows one section, by name."""
     kind = Snapshot.__annotations__[section]
@@ -201,7 +198,7 @@ _MOMENT = {
     "required": ["sequence", "time", "monotonic_seconds", *SECTIONS, "collectors"],
     "properties": {"time": {"type": "number", "description": "When it was, seconds since the epoch."}},
 }
-_READY = _object("Whether samples are fresh.", ready={"type": "boolean"}, reason={"type": "string"})
+_READY = object_schema("Whether samples are fresh.", ready={"type": "boolean"}, reason={"type": "string"})
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 
 
@@ -272,7 +269,7 @@ def endpoints() -> list[Endpoint]:
 
 def _own() -> list[Endpoint]:
     metrics = {"application/openmetrics-text": {"schema": {"type": "string"}}}
-    version = _object("What runs.", name={"const": "resourced"}, version={"type": "string"})
+    version = object_schema("What runs.", name={"const": "resourced"}, version={"type": "string"})
     return [
         Endpoint(
             "/catalog", _catalog, "Every metric: name, unit, kind, meaning, source.", {"metrics": list[CatalogEntry]}

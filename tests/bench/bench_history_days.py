@@ -18,7 +18,7 @@ from pathlib import Path
 
 from resourced.series import Series
 from tests.bench.bench_history_size import FOLDER, recordings_folder
-from tests.bench.corpus import corpora
+from tests.bench.corpus import whole_machines
 from tests.bench.endless import Endless
 from tests.bench.report import keep, table
 from tests.history.fakes import Kit
@@ -125,8 +125,7 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, default=None, help="where the store is made; on a disk, not tmpfs")
     recordings_folder(parser)
     chosen = parser.parse_args()
-    sources = [each for each in corpora(chosen.recordings) if not chosen.recordings or len(each.series) > 20]
-    endless = Endless(sources, chosen.series)
+    endless = Endless(whole_machines(chosen.recordings), chosen.series)
     layout = tuple(Series("bench.value", (("number", str(n)),)) for n in range(chosen.series))
     began, days = time.monotonic(), []
     with tempfile.TemporaryDirectory(prefix="resourced-bench-", dir=chosen.directory) as name:

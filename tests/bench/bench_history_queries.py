@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 from resourced.series import Series
 from tests.bench.bench_history_size import FOLDER, recordings_folder
-from tests.bench.corpus import corpora
+from tests.bench.corpus import whole_machines
 from tests.bench.endless import Endless
 from tests.bench.lags import Lags, spread
 from tests.bench.peers import Running, resourced, scratch, started
@@ -101,11 +101,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=21)
     recordings_folder(parser)
     chosen = parser.parse_args()
-    sources = [each for each in corpora(chosen.recordings) if not chosen.recordings or len(each.series) > 20]
     series, now = layout(300), time.time()
     memory = []
     with scratch() as directory, contextlib.ExitStack() as stack:
-        fill(directory / "state", chosen.days, now, Endless(sources, len(series)), series)
+        fill(directory / "state", chosen.days, now, Endless(whole_machines(chosen.recordings), len(series)), series)
         on_disk = (directory / "state" / "history.db").stat().st_size
         daemon = resourced(directory)
         running: Running = stack.enter_context(started(daemon))

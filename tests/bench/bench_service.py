@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from tests.bench.bench_history_size import FOLDER, recordings_folder
-from tests.bench.corpus import corpora
+from tests.bench.corpus import whole_machines
 from tests.bench.endless import Endless
 from tests.bench.prefilled import fill, layout
 from tests.bench.report import keep, table
@@ -86,11 +86,10 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=31)
     recordings_folder(parser)
     chosen = parser.parse_args()
-    sources = [each for each in corpora(chosen.recordings) if not chosen.recordings or len(each.series) > 20]
     rows, absent = exposures()
     with tempfile.TemporaryDirectory(prefix="resourced-bench-") as name:
         series = layout(300)
-        fill(Path(name), chosen.days, time.time(), Endless(sources, len(series)), series)
+        fill(Path(name), chosen.days, time.time(), Endless(whole_machines(chosen.recordings), len(series)), series)
         taken = {"no store": starts(None, chosen.rounds), f"{chosen.days} days": starts(Path(name), chosen.rounds)}
     body = table(("unit", "exposure"), rows)
     body += "\n\n`systemd-analyze security --offline`; at most 1.5 wanted for resourced.service.\n\n"

@@ -54,6 +54,11 @@ def corpora(folder: Path | None) -> list[Corpus]:
     return [read_corpus(path) for place in folders for path in sorted(place.glob("*.jsonl.gz"))]
 
 
+def whole_machines(folder: Path | None) -> list[Corpus]:
+    """Return what long histories are made of: of a folder's recordings those of a whole machine, not a few series."""
+    return [each for each in corpora(folder) if folder is None or len(each.series) > 20]
+
+
 def read_corpus(path: Path, ticks: int | None = None) -> Corpus:
     """Return a recording, or its first ticks.
 

@@ -1,11 +1,9 @@
 import contextlib
-import io
 import json
 import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,23 +14,10 @@ from resourced.ctl.run import run
 from resourced.history import History
 from tests.api.fakes import make_snapshot
 from tests.client.fakes import DECISION, RECORDING, FakeDaemon, running
+from tests.ctl.speaking import told
 
 # httpcore leaves a Unix socket whose connection failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture
-def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDaemon]:
-    with running(tmp_path / "socket") as fake:
-        monkeypatch.setenv("RESOURCED_SOCKET", fake.address)
-        yield fake
-
-
-def told(*arguments: str) -> str:
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        assert run(arguments) == Exit.OK
-    return out.getvalue()
 
 
 VERBS = [

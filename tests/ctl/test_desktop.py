@@ -1,6 +1,5 @@
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from resourced.ctl import Exit
 from resourced.ctl.desktop import Notifications, command
 from resourced.ctl.run import run
 from resourced.decision import Candidate, Decision, Mode, Outcome, Scope, Step
-from tests.client.fakes import DECISION, FakeDaemon, running
+from tests.client.fakes import DECISION, FakeDaemon
 
 MINE = Candidate(Scope.UNIT, "/user.slice/train.service:7", "train.service", uid=os.getuid())
 ENFORCED = replace(DECISION, mode=Mode.ENFORCE, target=MINE, steps=(Step.NOTIFY, Step.TERMINATE))
@@ -74,12 +73,10 @@ def test_names_bring_neither_markup_nor_options_nor_control_characters() -> None
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDaemon]:
-    with running(tmp_path / "socket") as fake:
-        lines = [f"event: {each.kind}\ndata: {json.dumps(each.data)}\n\n" for each in (event(ENFORCED), event(ENDED))]
-        fake.answers["GET /events"] = (200, "".join(lines).encode())
-        monkeypatch.setenv("RESOURCED_SOCKET", fake.address)
-        yield fake
+def daemon(daemon: FakeDaemon) -> FakeDaemon:
+    lines = [f"event: {each.kind}\ndata: {json.dumps(each.data)}\n\n" for each in (event(ENFORCED), event(ENDED))]
+    daemon.answers["GET /events"] = (200, "".join(lines).encode())
+    return daemon
 
 
 def desktop_of(directory: Path, body: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,15 +6,13 @@ import pty
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from resourced.ctl import screen
-from tests.client.fakes import FakeDaemon, running
+from tests.client.fakes import FakeDaemon
 from tests.ctl.test_ctl import VERBS
 
 
@@ -33,13 +31,6 @@ def cells(character: str) -> int:
 
 def test_what_goes_elsewhere_is_not_cut() -> None:
     assert screen.cut("a" * 500, None) == "a" * 500
-
-
-@pytest.fixture
-def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDaemon]:
-    with running(tmp_path / "socket") as fake:
-        monkeypatch.setenv("RESOURCED_SOCKET", fake.address)
-        yield fake
 
 
 def on_a_terminal(*arguments: str, columns: int, **environ: str) -> str:

@@ -11,24 +11,11 @@ import pytest
 
 from resourced.ctl import Exit
 from resourced.ctl.run import run
-from tests.client.fakes import DECISION, OUTLOOK, FakeDaemon, running
+from tests.client.fakes import DECISION, OUTLOOK, FakeDaemon
+from tests.ctl.speaking import told
 
 # httpcore leaves a Unix socket whose connection failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture
-def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeDaemon]:
-    with running(tmp_path / "socket") as fake:
-        monkeypatch.setenv("RESOURCED_SOCKET", fake.address)
-        yield fake
-
-
-def told(*arguments: str) -> str:
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        assert run(arguments) == Exit.OK
-    return out.getvalue()
 
 
 def test_only_what_stands_still_is_listed_as_frozen(daemon: FakeDaemon) -> None:

@@ -1,5 +1,6 @@
 """Questions to the daemon in the machine."""
 
+import json
 from typing import Any
 
 from tests.system.machine import Machine
@@ -33,3 +34,21 @@ def await_restart(machine: Machine, before: int) -> int:
         seconds=240,
     )
     return pid(machine)
+
+
+def configure(machine: Machine, drop_in: str, text: str) -> None:
+    """Put a drop-in of this name into force."""
+    machine.run("mkdir -p /etc/resourced/resourced.toml.d")
+    machine.write(drop_in, text)
+    machine.run("systemctl reload resourced")
+
+
+def now(machine: Machine) -> str:
+    """Return the machine's time as journalctl takes it."""
+    return machine.run("date '+%F %T'")
+
+
+def events(machine: Machine, since: str) -> list[str]:
+    """Return the names of what the daemon told the journal since then, in order."""
+    text = machine.run(f"journalctl -u resourced --since '{since}' -o json --output-fields=RESOURCED_EVENT")
+    return [str(name) for line in text.splitlines() if (name := json.loads(line).get("RESOURCED_EVENT"))]

@@ -46,8 +46,8 @@ def words(machine: Machine) -> dict[str, str]:
     return {"ID": found[1], "PID": pid, "UNIT": "victim.service", "RULE": "always", "NAME": "training"}
 
 
-def test_there_are_a_dozen_questions_and_more() -> None:
-    assert len(questions()) >= 12
+def test_there_are_thirteen_questions() -> None:
+    assert len(questions()) == 13
 
 
 @pytest.mark.parametrize("question", questions())

@@ -1,11 +1,10 @@
 """The ladder under the installed service: a unit that won't yield goes from rung to rung; what can be undone is."""
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
-from tests.system.asking import SOCKET, await_restart, get, pid
+from tests.system.asking import SOCKET, await_restart, configure, events, get, now, pid
 from tests.system.machine import Machine
 
 DROP_IN = "/etc/resourced/resourced.toml.d/50-ladder.toml"
@@ -51,23 +50,11 @@ def hog(machine: Machine) -> Iterator[int]:
 def rule(machine: Machine, left: int, steps: str, mode: str = "enforce") -> None:
     """Put a rule into force that fires while the unit holds its memory."""
     below, clear = left - (120 << 20), left - (60 << 20)
-    machine.run("mkdir -p /etc/resourced/resourced.toml.d")
-    machine.write(DROP_IN, RULE.format(mode=mode, below=below, clear=clear, steps=steps))
-    machine.run("systemctl reload resourced")
+    configure(machine, DROP_IN, RULE.format(mode=mode, below=below, clear=clear, steps=steps))
 
 
 def start(machine: Machine) -> None:
     machine.run(f"systemd-run --unit hog -p TimeoutStopSec=5 python3 -c '{HOG}'")
-
-
-def events(machine: Machine, since: str) -> list[str]:
-    """Return the names of what was told of the ladder, in order."""
-    text = machine.run(f"journalctl -u resourced --since '{since}' -o json --output-fields=RESOURCED_EVENT")
-    return [str(name) for line in text.splitlines() if (name := json.loads(line).get("RESOURCED_EVENT"))]
-
-
-def now(machine: Machine) -> str:
-    return machine.run("date '+%F %T'")
 
 
 def test_a_unit_that_refuses_to_yield_is_taken_down_the_whole_ladder(machine: Machine, hog: int) -> None:

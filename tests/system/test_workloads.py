@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.asking import await_restart, get, pid
+from tests.system.asking import await_restart, configure, events, get, now, pid
 from tests.system.machine import Machine
-from tests.system.test_ladder import events, now
 
 DROP_IN = "/etc/resourced/resourced.toml.d/60-workloads.toml"
 SCRIPT = "/usr/local/lib/training.py"
@@ -80,9 +79,7 @@ def left(machine: Machine) -> Iterator[int]:
 def squeeze(machine: Machine, left: int, how: str, patience: str) -> None:
     """Put the rule into force and start the training, as somebody who may only read."""
     below, clear = left - (120 << 20), left - (60 << 20)
-    machine.run("mkdir -p /etc/resourced/resourced.toml.d")
-    machine.write(DROP_IN, RULE.format(below=below, clear=clear, patience=patience))
-    machine.run("systemctl reload resourced")
+    configure(machine, DROP_IN, RULE.format(below=below, clear=clear, patience=patience))
     start(machine, how)
 
 

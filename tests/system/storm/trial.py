@@ -55,9 +55,7 @@ def run(machine: Machine, setting: Setting, keeper: Keeper) -> dict[str, Any]:
             "others_dead": sorted(name for name in before if after.get(name) != before[name]),
             "cpu_seconds": None if cpu is None or used is None else round(used - cpu, 3),
             "rss_mib": _rss_mib(machine, keeper),
-            "kernel": machine.run(
-                "dmesg | grep -E 'Killed process|invoked oom-killer' | cut -c1-160 | head -10", check=False
-            ),
+            "kernel": machine.run(_KERNEL, check=False),
             "told": _told(machine, keeper, since),
         }
     finally:

@@ -195,18 +195,27 @@ class _UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 @contextmanager
+def serving(server: socketserver.BaseServer) -> Iterator[None]:
+    """Let a server answer until the block ends, and close it."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
 def running(path: Path | None = None) -> Iterator[FakeDaemon]:
     """Run a fake daemon on a Unix socket, or on a free port of the loopback."""
     daemon = FakeDaemon()
     server: Any = _UnixServer(str(path), daemon.handler()) if path else HTTPServer(("127.0.0.1", 0), daemon.handler())
     daemon.address = str(path) if path else f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
     try:
-        yield daemon
+        with serving(server):
+            yield daemon
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
         if path:
             path.unlink()

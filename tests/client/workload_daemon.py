@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from tests.client.fakes import answers
+from tests.client.fakes import answers, serving
 
 PATIENCE_SECONDS = 20.0
 
@@ -197,14 +197,9 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 def keeping(path: Path, daemon: WorkloadDaemon | None = None) -> Iterator[WorkloadDaemon]:
     """Run a daemon on a Unix socket, a new one unless it is given."""
     daemon = daemon or WorkloadDaemon()
-    server = _Server(str(path), _handler(daemon))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
     try:
-        yield daemon
+        with serving(_Server(str(path), _handler(daemon))):
+            yield daemon
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
         daemon.end_streams()
         path.unlink()

@@ -182,11 +182,12 @@ class Guard:
         return self._period(memory, now)
 
     def _choose(self, base: Judgement, before: JudgeState, rules: tuple[Rule, ...], began: float) -> Judgement:
-        """Judge again by who holds what at this moment, and act if memory is short still."""
+        """Judge again by who holds what and who wishes what at this moment, and act if memory is short still."""
         with _uncollected():
             memory, now = self._read(), time.monotonic()
             snapshot = None if base.tick.snapshot is None else self._refresher.refresh(base.tick.snapshot, now)
-            judgement = judge(before, replace(self._tick(base, memory, now), source=snapshot), rules)
+            tick = replace(self._tick(base, memory, now), source=snapshot, preferences=self._refresher.preferences())
+            judgement = judge(before, tick, rules)
             grave = [each for each in judgement.decisions if self._mine(each, rules)]
             if grave:
                 self._act(judgement, grave[0], memory, began)

@@ -20,16 +20,16 @@ from resourced.policy.compile import default_rules, required_metrics
 from resourced.policy.judge import GRAVITY
 from resourced.series import Extractor, Series
 from resourced.snapshot import Snapshot
-from resourced.surroundings import read_myself, read_preferences, surroundings_event
+from resourced.surroundings import Preferences, read_myself, surroundings_event
 
 Report = Callable[[str, Mapping[str, Any]], None]
 
 _NEAREST_TICKS_SECONDS = 0.2
 """However many callers ask for a fresh sample, the machine isn't sampled more often than this."""
-_PREFERENCES_SECONDS = 10.0
-"""How often the wishes of owners of cgroups are read."""
+_NOTE_SECONDS = 10.0
+"""How often it is looked whether what else the policy knows has changed and must be recorded, between decisions."""
 _SURROUNDINGS_SECONDS = 6 * 3600.0
-"""How often what else the policy knows is recorded though it has not changed: events are not kept for ever."""
+"""How often it is recorded though it has not changed: events are not kept for ever."""
 _SLOPE_SECONDS = 30.0
 """Distance of the judgement with which the newest is compared to tell slopes."""
 _JUMP_SECONDS = 2.0
@@ -111,10 +111,9 @@ class ResourceManager:
         self._report: Report = report or (lambda _event, _fields: None)
         self._roots = roots or Roots()
         self._myself: Myself = read_myself(self._roots)
-        self._preferences: dict[str, Preference] = {}
-        self._preferences_due = 0.0
-        self._noted = -math.inf
-        self._noted_workloads: tuple[Workload, ...] = ()
+        self._note_due = 0.0
+        self._noted: tuple[dict[str, Preference], tuple[Workload, ...]] = {}, ()
+        self._noted_at = -math.inf
         self._workloads = workloads or tuple
         self._state: State | None = None
         self._earlier: list[Judgement] = []
@@ -289,15 +288,10 @@ class ResourceManager:
 
     def _judge(self, snapshot: Snapshot, row: Sequence[float | None]) -> Judgement | None:
         workloads = self._workloads()
-        if snapshot.monotonic_seconds >= self._preferences_due:
-            before = self._preferences
-            if snapshot.cgroups is not None:
-                self._preferences = read_preferences(self._roots, snapshot.cgroups.nodes)
-            self._preferences_due = snapshot.monotonic_seconds + _PREFERENCES_SECONDS
-            self._note_surroundings(snapshot, workloads, changed=self._preferences != before)
         self._take_note()
         values = self._extractor.layout, row
-        tick = Tick.of(snapshot, values, preferences=self._preferences, myself=self._myself, workloads=workloads)
+        preferences = Preferences(self._roots, snapshot.cgroups.nodes if snapshot.cgroups is not None else ())
+        tick = Tick.of(snapshot, values, preferences=preferences, myself=self._myself, workloads=workloads)
         try:
             judgement = judge(self.judged, tick, self._rules, gap_seconds=gap_of(self.interval_seconds))
         except Exception as error:  # noqa: BLE001 - a fault in the policy must not end sampling, nor ever prune
@@ -305,22 +299,22 @@ class ResourceManager:
             self.judged = JudgeState.empty()
             return None
         self.judged = judgement.state
-        if judgement.decisions:
-            self._note_surroundings(snapshot, workloads, changed=False)
+        if judgement.decisions or snapshot.monotonic_seconds >= self._note_due:
+            self._note_due = snapshot.monotonic_seconds + _NOTE_SECONDS
+            self._note_surroundings(tick)
         if not self._earlier or snapshot.monotonic_seconds - self._earlier[-1].tick.monotonic_seconds >= _SLOPE_SECONDS:
             self._earlier = [*self._earlier[-1:], judgement]
         return judgement
 
-    def _note_surroundings(self, snapshot: Snapshot, workloads: tuple[Workload, ...], *, changed: bool) -> None:
-        """Record what else the policy knows, so that replay judges as it was judged.
-
-        Workloads come and go, so they are recorded with a decision and otherwise now and then.
-        """
-        changed |= workloads != self._noted_workloads
-        if self._history is None or (not changed and snapshot.time < self._noted + _SURROUNDINGS_SECONDS):
+    def _note_surroundings(self, tick: Tick) -> None:
+        """Record what else the policy knows, if it is something new, so that replay judges as it was judged."""
+        if self._history is None:
             return
-        self._noted, self._noted_workloads = snapshot.time, workloads
-        self._history.record(surroundings_event(snapshot.time, self._myself, self._preferences, workloads))
+        known = dict(tick.preferences), tick.workloads
+        if known == self._noted and tick.time < self._noted_at + _SURROUNDINGS_SECONDS:
+            return
+        self._noted, self._noted_at = known, tick.time
+        self._history.record(surroundings_event(tick.time, self._myself, *known))
 
     def announce(self, decision: Decision) -> None:
         """Remember a decision, log it and tell those who follow."""

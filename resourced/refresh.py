@@ -1,6 +1,7 @@
-"""The newest snapshot brought up to date, in a few milliseconds, in what a victim is chosen by: who holds how much.
+"""The newest snapshot brought up to date, in a few milliseconds, in what a victim is chosen by.
 
-The guard chooses between two samples, and a runaway takes gigabytes in the time between them.
+That is who holds how much, and who asks to be spared. The guard chooses between two samples, and a runaway takes
+gigabytes in the time between them.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from resourced.errors import ParseError
 from resourced.snapshot import Snapshot
 from resourced.snapshot.cgroups import Cgroup, Cgroups
 from resourced.snapshot.processes import Process, Processes
+from resourced.surroundings import Preferences
 from resourced.unyielding import UnyieldingReader
 
 _HELD = frozenset({b"anon", b"shmem"})
@@ -30,6 +32,7 @@ class Refresher:
     """
 
     def __init__(self, roots: Roots) -> None:
+        self._roots = roots
         self._proc = os.fsencode(roots.proc)
         self._cgroup = os.fsencode(roots.cgroup)
         self._reader = UnyieldingReader()
@@ -54,6 +57,10 @@ class Refresher:
         if snapshot.cgroups is not None:
             changes["cgroups"] = self._cgroups(snapshot.cgroups, elapsed)
         return replace(snapshot, **changes)  # type: ignore[arg-type]  # names of its fields
+
+    def preferences(self) -> Preferences:
+        """Return what owners of cgroups ask for from now on."""
+        return Preferences(self._roots, attribute=self._reader.attribute)
 
     def _processes(self, before: Processes, elapsed: float) -> Processes:
         known = {each.pid: each for each in before.items}

@@ -1,7 +1,7 @@
 """What the policy must know besides the sample: who resourced is, what owners of cgroups asked for, who registered."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from resourced.decision import LoggedEvent
 from resourced.policy import Myself, Preference, Workload
 
 _XATTRS = (
-    ("omit", "trusted.oomd_omit"),
-    ("omit", "user.oomd_omit"),
-    ("avoid", "trusted.oomd_avoid"),
-    ("avoid", "user.oomd_avoid"),
+    ("omit", b"trusted.oomd_omit"),
+    ("omit", b"user.oomd_omit"),
+    ("avoid", b"trusted.oomd_avoid"),
+    ("avoid", b"user.oomd_avoid"),
 )
 """What systemd writes on the cgroup of a unit with ManagedOOMPreference=, and Meta's oomd besides."""
 
@@ -23,6 +23,7 @@ SURROUNDINGS = "policy_surroundings"
 """Name of the event by which they are recorded."""
 
 _INFO = 6
+_SET = (b"1", b"1\0", b"true")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +76,64 @@ def read_myself(roots: Roots) -> Myself:
     return Myself(pid, frozenset(ancestors), cgroup)
 
 
-def read_preferences(roots: Roots, paths: Iterable[str]) -> dict[str, Preference]:
-    """Return what the extended attributes of cgroups ask for, by path; those that ask for nothing are left out.
+def read_attribute(path: bytes, name: bytes) -> bytes | None:
+    """Return an extended attribute of a file; None if there is none or it can't be read."""
+    try:
+        return os.getxattr(path, name)
+    except OSError:
+        return None
+
+
+class Preferences(Mapping[str, Preference]):
+    """What owners of cgroups ask for by extended attributes, by path; those that ask for nothing are not in it.
+
+    One is made for each moment. A cgroup is read when it is first asked for, so that nobody is chosen by what he wished
+    some time ago, and remembered, so that what is recorded is what was judged by.
 
     Args:
         roots: Where the cgroup tree is.
-        paths: Paths below it, as in the snapshot.
+        paths: Paths below it that are known to exist, as in the snapshot; others may be asked for.
+        attribute: Reads an extended attribute.
     """
-    root_owner = _owner(str(roots.cgroup))
-    found: dict[str, Preference] = {}
-    for path in paths:
-        directory = f"{roots.cgroup}{path}"
-        kind = next((kind for kind, name in _XATTRS if _is_set(directory, name)), None)
+
+    __slots__ = ("_attribute", "_paths", "_read", "_root", "_root_owner")
+
+    def __init__(
+        self,
+        roots: Roots,
+        paths: Collection[str] = (),
+        attribute: Callable[[bytes, bytes], bytes | None] = read_attribute,
+    ) -> None:
+        self._root = str(roots.cgroup)
+        self._root_owner: int | None = None
+        self._paths = paths
+        self._attribute = attribute
+        self._read: dict[str, Preference | None] = {}
+
+    def __getitem__(self, path: str) -> Preference:
+        if path not in self._read:
+            self._read[path] = self._preference(path)
+        found = self._read[path]
+        if found is None:
+            raise KeyError(path)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (path for path in self._paths if path in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _preference(self, path: str) -> Preference | None:
+        directory = self._root + path
+        encoded = os.fsencode(directory)
+        kind = next((kind for kind, name in _XATTRS if self._attribute(encoded, name) in _SET), None)
         owner = _owner(directory) if kind else None
-        if kind is not None and owner is not None:
-            found[path] = Preference(kind, owner, root_owner or 0)
-    return found
+        if kind is None or owner is None:
+            return None
+        if self._root_owner is None:
+            self._root_owner = _owner(self._root) or 0
+        return Preference(kind, owner, self._root_owner)
 
 
 def _parent(roots: Roots, pid: int) -> int | None:
@@ -98,13 +141,6 @@ def _parent(roots: Roots, pid: int) -> int | None:
     if text is None:
         return None
     return int(text.rpartition(")")[2].split()[1])
-
-
-def _is_set(directory: str, name: str) -> bool:
-    try:
-        return os.getxattr(directory, name) in (b"1", b"1\0", b"true")
-    except OSError:
-        return False
 
 
 def _owner(path: str) -> int | None:

@@ -68,7 +68,7 @@ class Around:
     def sample(self, at: float, available: int, *pids: int) -> None:
         """Let the manager take a sample, in which these processes hold 1 MiB each."""
         state = self.base.state if self.base else JudgeState.empty()
-        known = [process(pid, f"job{pid}", start_time_ticks=start_of(pid)) for pid in pids]
+        known = [process(pid, f"job{pid}", start_time_ticks=start_of(pid), cgroup=f"/job{pid}.service") for pid in pids]
         values: dict[str, float | None] = {AVAILABLE: float(available), "system.memory.limit": float(TOTAL)}
         moment = tick(at, values, snapshot(at, total=TOTAL, processes=known), myself=Myself(os.getpid()))
         self.base = judge(state, moment, self.compiled)
@@ -130,6 +130,29 @@ def test_who_has_grown_since_the_sample_is_asked_to_end(machine: Machine) -> Non
     assert deed.step is Step.TERMINATE
     assert deed.decision.rule == "critical"
     assert deed.detail == "SIGTERM to 1 process"
+
+
+def test_a_wish_that_came_since_the_sample_is_honoured(machine: Machine) -> None:
+    with program(HUNGRY) as hungry, program() as innocent:
+        machine.show(innocent.pid)
+        machine.show(hungry.pid)
+        machine.around.sample(0, 4 * GIB, innocent.pid, hungry.pid)
+        machine.look()
+        group = machine.root / "cgroup" / f"job{hungry.pid}.service"
+        group.mkdir(parents=True)
+        try:
+            os.setxattr(group, "user.oomd_omit", b"1")
+        except OSError as error:
+            pytest.skip(f"this file system takes no extended attributes: {error}")
+        machine.memory(500 * MIB)
+        machine.look()
+
+        assert innocent.wait() == -signal.SIGTERM
+        assert hungry.poll() is None
+    [deed] = machine.around.deeds
+    [spared] = [each for each in deed.decision.candidates if each.pid == hungry.pid]
+    assert spared.protected is not None
+    assert "asked to omit" in spared.protected
 
 
 def test_a_process_that_the_sample_did_not_know_is_found(machine: Machine) -> None:

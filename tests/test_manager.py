@@ -1,22 +1,27 @@
 """The manager: ticks, verdicts, sharing of fresh samples, and what it reports."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from resourced.collectors.base import Taken
+from resourced.collectors.base import Roots, Taken
 from resourced.config_rules import RuleConfig
 from resourced.decision import Candidate, Decision, LoggedEvent, Phase, Scope
 from resourced.manager import ResourceManager, State
 from resourced.monitor import ResourceMonitor
 from resourced.policy import Rule, compile_rules
 from resourced.snapshot import Snapshot
+from resourced.snapshot.cgroups import Cgroups
 from resourced.snapshot.cpu import Cpu
 from resourced.sources import Source
+from resourced.surroundings import SURROUNDINGS, read_surroundings
+from tests.policy.fakes import cgroup
 from tests.test_monitor import ManualClock
 
 
@@ -51,6 +56,7 @@ class Kept:
     def __init__(self) -> None:
         self.samples: list[Snapshot] = []
         self.decisions: list[Decision] = []
+        self.events: list[LoggedEvent] = []
 
     def append(self, snapshot: Snapshot, values: Any, *, everyone: bool = False) -> None:
         self.samples.append(snapshot)
@@ -58,6 +64,8 @@ class Kept:
     def record(self, item: Decision | LoggedEvent) -> None:
         if isinstance(item, Decision):
             self.decisions.append(item)
+        else:
+            self.events.append(item)
 
 
 @pytest.fixture
@@ -147,6 +155,43 @@ def test_a_threshold_held_for_its_period_prunes_and_is_recorded_logged_and_told(
     assert not verdict.prune
     assert verdict.rules[0].phase in (Phase.INACTIVE, Phase.COOLING)
     assert [fields["rule"] for event, fields in reports if event == "recovered"] == ["cpu-busy"]
+
+
+def test_a_wish_that_came_since_the_last_sample_counts_and_is_recorded(
+    load: Load, clock: ManualClock, kept: Kept, tmp_path: Path
+) -> None:
+    names = ("large.service", "small.service")
+    units = [cgroup(f"/{name}", cpu_utilization=share) for name, share in zip(names, (0.6, 0.3), strict=True)]
+    for name in names:
+        (tmp_path / name).mkdir()
+    seen = Cgroups({each.path: each for each in units}, truncated=False)
+    sources = [
+        Source("cpu", load, cpu_of, deadline_seconds=5.0),
+        Source("cgroups", Load(), lambda _before, _now, _previous: seen, deadline_seconds=5.0),
+    ]
+    monitor = ResourceMonitor(sources, clock=clock, boot_id="b")
+    [rule] = rules()
+    made = ResourceManager(
+        monitor, (replace(rule, scope=Scope.UNIT),), history=kept, clock=clock, roots=Roots(cgroup=tmp_path)
+    )
+    load.value = 0.95
+    go_on(made, clock, 3)
+    try:
+        os.setxattr(tmp_path / "large.service", "user.oomd_omit", b"1")
+    except OSError as error:
+        pytest.skip(f"this file system takes no extended attributes: {error}")
+    go_on(made, clock, 1)
+    monitor.close()
+
+    [decision] = kept.decisions
+    assert decision.target is not None
+    assert decision.target.name == "small.service"
+    [spared] = [each for each in decision.candidates if each.name == "large.service"]
+    assert spared.protected is not None
+    assert "asked to omit" in spared.protected
+    last = [each for each in kept.events if each.event == SURROUNDINGS][-1]
+    assert last.time == decision.time
+    assert read_surroundings(last.fields).preferences["/large.service"].kind == "omit"
 
 
 def test_missing_samples_never_prune_and_are_named(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from resourced.collectors.base import Roots
-from resourced.surroundings import read_myself, read_preferences
+from resourced.surroundings import Preferences, read_myself
 
 
 def test_the_process_knows_itself_and_its_ancestors() -> None:
@@ -28,16 +28,42 @@ def test_the_way_up_ends_at_the_first_process_and_at_a_loop(tmp_path: Path) -> N
     assert myself.cgroup == "/system.slice/resourced.service"
 
 
-def test_wishes_of_owners_are_read_from_extended_attributes(tmp_path: Path) -> None:
-    for name in ("a.service", "b.service", "c.service"):
-        (tmp_path / name).mkdir()
+def wish(directory: Path, name: str, value: bytes = b"1") -> None:
+    """Set an extended attribute on a cgroup, which is made if it is not there."""
+    directory.mkdir(exist_ok=True)
     try:
-        os.setxattr(tmp_path / "a.service", "user.oomd_omit", b"1")
-        os.setxattr(tmp_path / "b.service", "user.oomd_avoid", b"1")
-        os.setxattr(tmp_path / "c.service", "user.oomd_avoid", b"0")
+        os.setxattr(directory, name, value)
     except OSError as error:
         pytest.skip(f"this file system takes no extended attributes: {error}")
-    found = read_preferences(Roots(cgroup=tmp_path), ["/", "/a.service", "/b.service", "/c.service", "/gone.service"])
-    assert {path: each.kind for path, each in found.items()} == {"/a.service": "omit", "/b.service": "avoid"}
+
+
+def test_wishes_of_owners_are_read_from_extended_attributes(tmp_path: Path) -> None:
+    wish(tmp_path / "a.service", "user.oomd_omit")
+    wish(tmp_path / "b.service", "user.oomd_avoid")
+    wish(tmp_path / "c.service", "user.oomd_avoid", b"0")
+    wish(tmp_path / "d.service", "user.oomd_avoid")
+    wish(tmp_path / "d.service", "user.oomd_omit")
+    wish(tmp_path / "e.service", "user.something_else")
+    paths = ["/", *(f"/{name}.service" for name in "abcde"), "/gone.service"]
+    found = Preferences(Roots(cgroup=tmp_path), paths)
+    assert {path: each.kind for path, each in found.items()} == {
+        "/a.service": "omit",
+        "/b.service": "avoid",
+        "/d.service": "omit",
+    }
+    assert len(found) == 3
     assert found["/a.service"].owner_uid == os.getuid()
     assert found["/a.service"].ancestor_uid == tmp_path.stat().st_uid
+
+
+def test_a_wish_is_read_when_it_is_asked_for_and_kept_for_the_record(tmp_path: Path) -> None:
+    for name in ("a.service", "b.service"):
+        (tmp_path / name).mkdir()
+    found = Preferences(Roots(cgroup=tmp_path), ["/a.service", "/b.service"])
+    assert found.get("/a.service") is None
+    wish(tmp_path / "a.service", "user.oomd_omit")
+    wish(tmp_path / "b.service", "user.oomd_omit")
+    wish(tmp_path / "new.service", "user.oomd_omit")
+    assert "/b.service" in found, "it was set before anybody asked"
+    assert found["/new.service"].kind == "omit", "whoever is not among those known may be asked for"
+    assert list(found) == ["/b.service"], "what was judged by is what is recorded"

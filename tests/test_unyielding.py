@@ -72,6 +72,20 @@ def test_all_names_of_a_directory_are_listed(tmp_path: Path, *, glibc: bool) -> 
     assert {*reader.names(os.fsencode(tmp_path))} - {b".", b".."} == names
 
 
+def test_an_attribute_is_what_was_set_and_unknown_where_none_is(tmp_path: Path) -> None:
+    reader, path = UnyieldingReader(), os.fsencode(tmp_path)
+    try:
+        os.setxattr(path, "user.short", b"1")
+        os.setxattr(path, "user.longer", b"x" * 17)
+    except OSError as error:
+        pytest.skip(f"this file system takes no extended attributes: {error}")
+
+    assert reader.attribute(path, b"user.short") == b"1"
+    assert reader.attribute(path, b"user.longer") is None
+    assert reader.attribute(path, b"user.absent") is None
+    assert reader.attribute(path + b"/absent", b"user.short") is None
+
+
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     reader = UnyieldingReader()
     before = descriptors()
@@ -94,6 +108,7 @@ def test_nobody_else_runs_between_two_reads() -> None:
             before = count[0]
             for _ in range(50):
                 reader.read(path)
+                reader.attribute(b"/", b"trusted.oomd_omit")
             reader.names(b"/proc")
             moved += count[0] != before
             assert moved <= 1

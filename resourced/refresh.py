@@ -23,6 +23,9 @@ _HELD = frozenset({b"anon", b"shmem"})
 _KERNEL_SECONDS = 60.0
 """What was a thread of the kernel is passed over for so long: its number is somebody else's some day."""
 
+_NOBODY = Processes((), {}, 0, 0, 0)
+"""Before processes are first read."""
+
 
 class Refresher:
     """Reads memory of processes and cgroups anew, without letting go of the interpreter for each of them.
@@ -52,8 +55,9 @@ class Refresher:
             self._kernel, self._kernel_since = set(), now
         elapsed = now - snapshot.monotonic_seconds
         changes: dict[str, object] = {}
-        if snapshot.processes is not None:
-            changes["processes"] = self._processes(snapshot.processes, elapsed)
+        processes = _NOBODY if snapshot.awaits("processes") else snapshot.processes
+        if processes is not None:
+            changes["processes"] = self._processes(processes, elapsed)
         if snapshot.cgroups is not None:
             changes["cgroups"] = self._cgroups(snapshot.cgroups, elapsed)
         return replace(snapshot, **changes)  # type: ignore[arg-type]  # names of its fields

@@ -52,8 +52,9 @@ class Daemon:
             raise AssertionError(f"no {wanted!r}; the daemon said:\n{self.text()}")
 
     def text(self) -> str:
-        """Return the log as it is written."""
-        return (self.directory / "log").read_text()
+        """Return the lines of the log that are written by now, whole ones."""
+        written = (self.directory / "log").read_text()
+        return written[: written.rfind("\n") + 1]
 
     def lines(self, event: str | None = None) -> list[dict[str, Any]]:
         """Return the lines of the log, those of one event if given."""

@@ -19,6 +19,7 @@ from resourced.errors import Unavailable
 from resourced.guard import Deed, Guard, GuardSettings
 from resourced.policy import Judgement, JudgeState, Myself, Rule, judge
 from resourced.process import lock_memory
+from resourced.snapshot import Health
 from resourced.trigger import PressureTrigger
 from tests.actions.fakes import MEEK, STUBBORN, program, start_of
 from tests.policy.fakes import GIB, MIB, process, rules, snapshot, tick
@@ -65,12 +66,15 @@ class Around:
     def trouble(self, event: str, reason: str) -> None:
         self.told.append((event, reason))
 
-    def sample(self, at: float, available: int, *pids: int) -> None:
-        """Let the manager take a sample, in which these processes hold 1 MiB each."""
+    def sample(self, at: float, available: int, *pids: int, late: bool = False) -> None:
+        """Let the manager take a sample, in which these processes hold 1 MiB each, or which came before they did."""
         state = self.base.state if self.base else JudgeState.empty()
         known = [process(pid, f"job{pid}", start_time_ticks=start_of(pid), cgroup=f"/job{pid}.service") for pid in pids]
         values: dict[str, float | None] = {AVAILABLE: float(available), "system.memory.limit": float(TOTAL)}
-        moment = tick(at, values, snapshot(at, total=TOTAL, processes=known), myself=Myself(os.getpid()))
+        machine = snapshot(at, total=TOTAL, processes=known)
+        if late:
+            machine = replace(machine, processes=None, collectors={"processes": Health("stale", "not read yet")})
+        moment = tick(at, values, machine, myself=Myself(os.getpid()))
         self.base = judge(state, moment, self.compiled)
 
 
@@ -153,6 +157,17 @@ def test_a_wish_that_came_since_the_sample_is_honoured(machine: Machine) -> None
     [spared] = [each for each in deed.decision.candidates if each.pid == hungry.pid]
     assert spared.protected is not None
     assert "asked to omit" in spared.protected
+
+
+def test_a_shortage_that_is_there_when_the_daemon_starts_is_met_before_processes_are_sampled(machine: Machine) -> None:
+    with program(HUNGRY) as hungry:
+        machine.show(hungry.pid)
+        machine.memory(500 * MIB)
+        machine.around.sample(0, 500 * MIB, late=True)
+        machine.look()
+
+        assert hungry.wait() == -signal.SIGTERM
+    assert len(machine.around.deeds) == 1
 
 
 def test_a_process_that_the_sample_did_not_know_is_found(machine: Machine) -> None:

@@ -135,6 +135,23 @@ def population_of(tick: Tick, instance: Instance) -> Population:
     return Population(tick, instance.rule.resource, gpu, user)
 
 
+_SECTIONS = {
+    Scope.PROCESS: "processes",
+    Scope.TREE: "processes",
+    Scope.USER: "processes",
+    Scope.UNIT: "cgroups",
+    Scope.SLICE: "cgroups",
+    Scope.GPU_PROCESS: "gpus",
+}
+"""Where those of a scope come from. A registered workload may be known without any."""
+
+
+def unread(tick: Tick, scope: Scope) -> bool:
+    """Return whether those of a scope are still to be read for the first time."""
+    snapshot = tick.snapshot
+    return snapshot is not None and scope in _SECTIONS and snapshot.awaits(_SECTIONS[scope])
+
+
 def gather(population: Population, scope: Scope) -> list[Thing]:
     """Return every thing of a scope."""
     makers = {

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from resourced.decision import Decision, Level, Mode, Phase, Verdict
 from resourced.policy import verdict as verdicts
 from resourced.policy.binding import ABSENT, Binding, BoundLeaf, Instance
+from resourced.policy.candidates import unread
 from resourced.policy.decide import decide
 from resourced.policy.observation import Tick
 from resourced.policy.rule import Rule, Truth, evaluate
@@ -24,6 +25,9 @@ FLAP_SECONDS = 900.0
 
 REPEAT_LIMIT_SECONDS = 3600.0
 """A rule that only observes says the same thing again at longer and longer intervals, up to this."""
+
+UNREAD_SECONDS = 5.0
+"""How long a decision is put off at most because those among whom is chosen have not been read yet."""
 
 GRAVITY = {Level.HARD: 0, Level.SOFT: 1, Level.WARN: 2}
 """Rules by how grave they are, the gravest first."""
@@ -273,7 +277,7 @@ class _Pass:
         if ripe and warm:
             fired = (*(at for at in standing.fired if self._now - at <= FLAP_SECONDS), self._now)[-8:]
             standing = self._enter(standing, Phase.FIRING)._replace(decided=None, decisions=0, fired=fired)
-            return self._decide(number, instance, standing)
+            return self._decide(number, instance, standing, due=self._now)
         if holds:
             return self._enter(standing, Phase.PENDING)
         known = self._leaves[instance.first : instance.first + len(rule.leaves)]
@@ -289,7 +293,8 @@ class _Pass:
             standing = self._enter(standing, Phase.FIRING)
             wait = _repeat(rule, standing, self._now)
             if standing.decided is None or self._now - standing.decided >= wait:
-                return self._decide(number, instance, standing)
+                due = standing.since if standing.decided is None else standing.decided + wait
+                return self._decide(number, instance, standing, due=due)
             return standing
         standing = self._enter(standing, Phase.CLEARING)
         if self._now - standing.since < rule.clear_seconds:
@@ -308,8 +313,12 @@ class _Pass:
             return {}
         return {each.key: self._now - each.time for each in self._pruned if each.time >= since}
 
-    def _decide(self, number: int, instance: Instance, standing: Standing) -> Standing:
-        """Take a decision, unless another target for the same resource was chosen just now."""
+    def _decide(self, number: int, instance: Instance, standing: Standing, *, due: float) -> Standing:
+        """Take a decision, unless another target for the same resource was chosen just now.
+
+        One without a target would be followed by the cool-down, so it waits a little for those who are still to be
+        read: a daemon that was started again in the middle of a shortage must be able to help.
+        """
         rule, gravity = instance.rule, GRAVITY[instance.rule.level]
         self._pruned = tuple(each for each in self._pruned if self._now - each.time <= FLAP_SECONDS)
         if rule.prunes and any(
@@ -318,6 +327,8 @@ class _Pass:
             and self._now - each.time < max(rule.cooldown_seconds, 1e-9)
             for each in self._pruned
         ):
+            return standing
+        if rule.prunes and self._now - due < UNREAD_SECONDS and unread(self._tick, rule.scope):
             return standing
         decision = decide(
             self._tick,

@@ -85,6 +85,11 @@ class Snapshot:
         health = self.collectors.get(section)
         return health is not None and health.usable
 
+    def awaits(self, section: str) -> bool:
+        """Return whether the section is still to be read for the first time: its collector is late at the start."""
+        health = self.collectors.get(section)
+        return getattr(self, section) is None and health is not None and health.status == "stale"
+
 
 SECTIONS: tuple[str, ...] = (
     "cpu",

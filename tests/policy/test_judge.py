@@ -1,9 +1,11 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from resourced.decision import Mode, Phase, Step
 from resourced.policy import Judgement, JudgeState, Rule, Tick, judge, next_rung, replay, rungs, still_needed
+from resourced.snapshot import Health
 from tests.policy.fakes import GIB, cgroup, rules, run, snapshot, tick
 
 LOW: dict[str, Any] = {
@@ -267,6 +269,34 @@ def test_a_new_configuration_takes_over_what_still_applies() -> None:
     assert [each.rule for each in decisions] == ["low"]
     decisions, _ = run(use(0.95, start=3), rules(LOW | {"above": 0.92}), last.state)
     assert not decisions
+
+
+def unread(at: float, value: float = 0.95, status: str = "stale") -> Tick:
+    """Return a tick at which control groups have not been read yet."""
+    machine = replace(HOG, cgroups=None, collectors={**HOG.collectors, "cgroups": Health(status)})
+    return tick(at, {"memory.utilization": value}, machine)
+
+
+def test_a_decision_waits_for_those_who_are_still_to_be_read() -> None:
+    decisions, last = run([unread(0), unread(1), unread(2), unread(3), unread(4), *use(0.95, start=5)], rules(LOW))
+    assert last.state.instances[0].phase is Phase.FIRING
+    [decision] = decisions
+    assert decision.sequence == 5
+    assert decision.target is not None
+
+
+def test_a_decision_waits_no_longer_than_five_seconds_and_then_says_that_there_is_nobody() -> None:
+    decisions, _ = run([unread(at) for at in range(12)], rules(LOW))
+    [decision] = decisions
+    assert decision.sequence == 8
+    assert decision.target is None
+    assert decision.reason == "there is nothing of the rule's scope"
+
+
+@pytest.mark.parametrize("status", ["absent", "off"])
+def test_nobody_waits_for_what_the_machine_has_not(status: str) -> None:
+    decisions, _ = run([unread(at, status=status) for at in range(4)], rules(LOW))
+    assert [each.sequence for each in decisions] == [3]
 
 
 def test_the_verdict_is_true_and_tells_its_reasons_when_a_rule_fires() -> None:

@@ -20,7 +20,7 @@ from tests.system.machine import CommandError, Machine
 from tests.system.package import build
 from tests.system.storm import daemons, programs
 from tests.system.storm.daemons import KEEPERS
-from tests.system.storm.table import tabulate
+from tests.system.storm.table import NOISY_SECONDS, counts, tabulate
 from tests.system.storm.trial import INNOCENT_MB, SCENARIOS, STORM_SECONDS, Setting, run
 
 MEMORY_MB = 2048
@@ -70,8 +70,8 @@ def once(ground: Ground, setting: Setting) -> dict[str, Any]:
 
 
 def pending(arguments: argparse.Namespace, done: Sequence[dict[str, Any]]) -> Iterator[Setting]:
-    """Yield what is still to be run: all settings once, then all twice, and so on."""
-    counted = [(each["scenario"], each["swap_mb"], each["daemon"]) for each in done]
+    """Yield what is still to be run: all settings once, then all twice, and so on; noisy runs are made again."""
+    counted = [(each["scenario"], each["swap_mb"], each["daemon"]) for each in done if counts(each)]
     for number in range(1, arguments.runs + 1):
         for swap in arguments.swap:
             for scenario in arguments.scenarios:
@@ -115,7 +115,7 @@ def main() -> None:
             with arguments.resume.open("a") as file:
                 file.write(json.dumps(results[-1]) + "\n")
             print(f"{time.monotonic() - began:.0f} s: {json.dumps(results[-1])}", flush=True)
-    body = f"{tabulate(results)}\n\n{_missing(results)}"
+    body = f"{tabulate([each for each in results if counts(each)])}\n\n{_missing(results)}"
     if arguments.keep:
         report.keep("Memory storms", COMMAND, f"{_about()}\n\n{body}")
     else:
@@ -123,15 +123,22 @@ def main() -> None:
 
 
 def _missing(results: Sequence[dict[str, Any]]) -> str:
-    """Return a sentence that names what no run tells of."""
-    told = {(each["scenario"], each["swap_mb"], each["daemon"]) for each in results}
+    """Return what no run tells of, and how many were not counted."""
+    told = {(each["scenario"], each["swap_mb"], each["daemon"]) for each in results if counts(each)}
     wanted = [(scenario, swap, keeper.name) for scenario in SCENARIOS for swap in SWAPS_MB for keeper in KEEPERS]
     never = [
         f"{daemon} in {scenario} with {swap} MiB of swap"
         for scenario, swap, daemon in wanted
         if (scenario, swap, daemon) not in told
     ]
-    return f"Not run yet: {'; '.join(never)}." if never else "Every setting was run."
+    noisy = [each for each in results if not counts(each)]
+    whose = {keeper.name: [each for each in noisy if each["daemon"] == keeper.name] for keeper in KEEPERS}
+    killed = {name: sum(each["oom_kills"] for each in runs) for name, runs in whose.items()}
+    parts = [f"{len(runs)} with {name}, {killed[name]} kernel OOM kills" for name, runs in whose.items() if runs]
+    return (
+        f"Not run yet: {'; '.join(never) or 'nothing'}. Not counted, because the bystander was more than"
+        f" {NOISY_SECONDS * 1000:.0f} ms late before the storm already: {'; '.join(parts) or 'none'}."
+    )
 
 
 def _about() -> str:
@@ -141,8 +148,8 @@ def _about() -> str:
         f" innocent program holds {INNOCENT_MB} MiB, a bystander touches 8 MiB every 10 ms. The runaway grows by 20 MiB"
         " a second from 600 MiB left (slow), as fast as memory can be touched (fast), or takes all but 150 MiB and goes"
         f" through its own memory and a file of {FILE_MB} MiB round and round (thrash), for {STORM_SECONDS} s at most."
-        " Medians of the runs; sums of those who were killed. A stall is a beat of the bystander that came more than"
-        " 50 ms late; how late one came in the 8 s before the storm tells what is noise."
+        " Medians of the runs, the worst in brackets; sums of those who were killed. A stall is a beat of the bystander"
+        " that came more than 50 ms late; how late one came in the 8 s before the storm tells what is noise."
         f" {keepers}."
     )
 

@@ -13,6 +13,13 @@ _HEAD = (
     *("longest stall", "in the calm before", "all stalls", "least left", "10 % left to its end"),
     *("processor time", "RSS"),
 )
+NOISY_SECONDS = 0.1
+"""A bystander that was later than this before the storm began tells of the host, not of the storm."""
+
+
+def counts(run: dict[str, Any]) -> bool:
+    """Return whether a run is one to compare: the machine was calm before it. One that broke the machine is."""
+    return bool(run.get("broken")) or run["calm_longest_seconds"] <= NOISY_SECONDS
 
 
 def tabulate(results: Sequence[dict[str, Any]]) -> str:
@@ -35,9 +42,10 @@ def _row(key: tuple[str, int, str], runs: Sequence[dict[str, Any]]) -> list[str]
         str(sum(each["oom_kills"] for each in whole)),
         str(sum(_innocents(each) for each in whole)),
         _ends(whole),
-        *(_seconds(_median(whole, name)) for name in ("longest_seconds", "calm_longest_seconds", "total_seconds")),
+        _seconds_and_worst([each["longest_seconds"] for each in whole]),
+        *(_seconds(_median(whole, name)) for name in ("calm_longest_seconds", "total_seconds")),
         _unit(_median(whole, "lowest_mib"), "MiB", 0),
-        _seconds(_middle([_reaction(each) for each in whole])),
+        _seconds_and_worst([_reaction(each) for each in whole]),
         _seconds(_median(whole, "cpu_seconds")),
         _unit(_median(whole, "rss_mib"), "MiB", 0),
     ]
@@ -81,6 +89,11 @@ def _middle(values: Sequence[float | None]) -> float | None:
 
 def _seconds(value: float | None) -> str:
     return _unit(value, "s", 2)
+
+
+def _seconds_and_worst(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{_seconds(_middle(known))} ({max(known):.2f})" if len(known) > 1 else _seconds(_middle(known))
 
 
 def _unit(value: float | None, unit: str, digits: int) -> str:

@@ -39,13 +39,14 @@ DAEMON = Page(
     section=8,
     title="watch one machine, remember what was seen, decide what must give way, and say why",
     synopsis=(
-        "resourced run [--config FILE] [--set KEY=VALUE]",
+        "resourced run [--config FILE] [--set KEY=VALUE] [--replay FILE [--speed N]]",
         "resourced check-config [--show]",
         "resourced default-config",
     ),
     description="""
 resourced samples the processors, memory, pressure, network, disks, file systems, sensors, GPUs, control groups and
-processes of this machine, once a second by default; keeps weeks of it in a small database; judges every sample by
+processes of this machine, once a second by default; keeps them for a week, and minutes and hours of them for longer, in
+a small database; judges every sample by
 rules; and serves all of it over HTTP on a Unix socket and on a port of the loopback device.
 
 It is started by systemd as resourced.service. resourced-readonly.service is the same without any capability, for
@@ -56,14 +57,14 @@ stays open while the daemon restarts, so that no caller is refused.
         "SIGNALS": """
 * SIGTERM, SIGINT :: End: requests under way are answered and the history is written.
 * SIGHUP :: Read the configuration, tokens and certificate again. What is wrong is told in the journal, and what runs
-stays in force. Settings that wait for a restart are named.
+stays in force. Rules and most settings of the policy take effect at once; those that wait for a restart are named.
 * SIGUSR1, SIGUSR2 :: Log everything; log as configured.
 """,
         "EXIT STATUS": """
 * 0 :: It was done, or the daemon was asked to end.
 * 1 :: check-config found something wrong.
-* 2 :: The command line is wrong.
-* 70 :: The daemon could not go on; starting it again may help.
+* 2 :: The command line is wrong, or the recording can't be replayed.
+* 70 :: A fault that nobody foresaw; starting again may help.
 * 78 :: The configuration can't be used. The service is not started again before it is mended.
 """,
         "ACCESS": """
@@ -76,11 +77,12 @@ needed to change anything.
 """,
         "FILES": """
 * /etc/resourced/resourced.toml, /etc/resourced/resourced.toml.d/*.toml :: Configuration, see resourced.toml(5).
-* /etc/resourced/tokens :: Tokens for TCP, a line `name read|admin token` each; readable by root alone. The service gets
-them as a credential when it starts.
+* /etc/resourced/tokens :: Tokens for TCP, a line `name read|admin token` each, of 16 characters or more; readable by
+root alone. The service gets them as a credential when it starts.
 * /run/resourced/resourced.sock :: The Unix socket.
 * /run/resourced/pressure.sock :: Wakes programs that wait for memory pressure (`MEMORY_PRESSURE_WATCH=`).
 * /run/resourced/workloads.json :: Who is registered.
+* /run/resourced/actions.json :: What was changed and must be put back.
 * /run/resourced/workloads/ :: FIFOs by which registered workloads are told.
 * /var/lib/resourced :: The history.
 """,

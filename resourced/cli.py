@@ -3,6 +3,7 @@
 import functools
 import os
 import sys
+import traceback
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +27,13 @@ class Exit(IntEnum):
     FAULTS = 1
     """check-config found something wrong."""
     USAGE = 2
-    """The command line is wrong."""
+    """The command line is wrong, or the recording can't be replayed."""
     FAILED = 70
-    """The daemon could not go on; starting it again may help."""
+    """A fault that nobody foresaw; starting again may help."""
     CONFIG = 78
     """The configuration can't be used: starting again won't help before it is mended."""
     INTERRUPTED = 130
-    """Ended by Ctrl-C."""
+    """Ended by Ctrl-C before the daemon ran, which itself ends in order then."""
     PIPE_CLOSED = 141
     """The reader of the output went away."""
 
@@ -188,4 +189,7 @@ def _main(arguments: list[str]) -> int:
         # The interpreter flushes once more at the end, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return Exit.PIPE_CLOSED
+    except Exception:  # noqa: BLE001 - a fault must not look like a verdict of check-config
+        traceback.print_exc()
+        return Exit.FAILED
     return code

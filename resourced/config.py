@@ -52,7 +52,7 @@ class RetentionConfig(Section):
     hour: Retention = 2 * 31536000.0
     """Least, greatest and mean of each hour."""
     groups: Retention = 2 * 86400.0
-    """The largest processes and cgroups of each sample."""
+    """The largest processes and cgroups, which are recorded every 5 s and at each decision."""
     decisions: Retention = 2 * 31536000.0
     """Decisions, their evidence, and what came of them."""
     events: Retention = 90 * 86400.0
@@ -75,9 +75,9 @@ class HistoryConfig(Section):
     max_size: Annotated[Size, Field(ge=8 * 1024**2, le=1024**4)] = 256 * 1024**2
     """Most bytes on disk; beyond it the oldest samples go before their time."""
     top_processes: Annotated[Count, Field(ge=0, le=200)] = 20
-    """How many processes are recorded of each sample."""
+    """How many processes are recorded every 5 s: so many by each of processor use, memory, I/O and GPU memory."""
     top_cgroups: Annotated[Count, Field(ge=0, le=200)] = 20
-    """How many cgroups are recorded of each sample."""
+    """How many cgroups are recorded every 5 s: so many by each of processor use, memory and I/O."""
     retention: RetentionConfig = RetentionConfig()
     """How long what was seen is remembered."""
 
@@ -118,9 +118,11 @@ class DaemonConfig(Section):
     watchdog: Switch = True
     """Whether systemd is told of every sample, if it asks (WatchdogSec=): it restarts a daemon that hangs."""
     nice: Annotated[Count, Field(ge=-20, le=19)] | None = None
-    """Priority of the process; lower is more. By default that which it was started with."""
+    """Priority of the process; lower is more. By default that which it was started with. The confined service may not
+    change it: use Nice= in its unit."""
     memory_lock: Switch = True
-    """Whether the daemon's memory is kept out of swap, so that it can act when all else waits."""
+    """Whether the daemon's memory is kept out of swap in mode enforce with the guard on, so that it can act when all
+    else waits."""
     stop_timeout: Annotated[Duration, Field(ge=0.1, le=300)] = 5.0
     """How long requests and actions under way may take when the daemon ends."""
 

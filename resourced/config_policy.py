@@ -71,11 +71,13 @@ class ActionsConfig(Section):
     approval: Annotated[Duration, Field(ge=1, le=86400)] = 300.0
     """How long a decision of a rule in mode advise waits for somebody's approval."""
     webhook: Annotated[str, AfterValidator(_webhook)] | None = None
-    """URL that is told of each decision and outcome, as JSON by POST."""
+    """URL that is told of each decision and outcome, by POST of JSON: {"kind": "decision", "decision": {…}}, or
+    outcome. It begins with https://, or names this machine."""
     webhook_timeout: Annotated[Duration, Field(ge=0.1, le=60)] = 5.0
     """How long telling it may take."""
     command: tuple[str, ...] = ()
-    """Program and arguments that are run for each decision, with the decision as JSON on standard input; no shell."""
+    """Program, by its absolute path, and arguments that are run for each decision, with {"kind": "decision",
+    "decision": {…}} on standard input; no shell, and no environment but PATH and LANG."""
     command_timeout: Annotated[Duration, Field(ge=0.1, le=300)] = 10.0
     """How long it may take before it is ended."""
 

@@ -42,7 +42,7 @@ from resourced.parts import (
     rules_of,
 )
 from resourced.policy import JudgeState
-from resourced.process import Slimmer, bound_heap, lock_memory, raise_descriptor_limit, settle
+from resourced.process import Slimmer, be_nice, bound_heap, lock_memory, raise_descriptor_limit, settle
 from resourced.service import DaemonService
 from resourced.sources import sources_of, switched_off
 
@@ -101,8 +101,9 @@ class Daemon:
         for warning in loaded.warnings:
             journal.get_logger("resourced.daemon").warning(warning)
         raise_descriptor_limit(config.collectors.processes.descriptors)
-        if config.daemon.nice is not None:
-            os.setpriority(os.PRIO_PROCESS, 0, config.daemon.nice)
+        refused = be_nice(config.daemon.nice) if config.daemon.nice is not None else None
+        if refused:
+            journal.get_logger("resourced.daemon").warning(f"daemon.nice: {refused}; a service has Nice= in its unit")
         rules = rules_of(config)
         self._front = Front(config)
         self._notifier = Notifier()

@@ -207,6 +207,8 @@ class ResourceManager:
         for decision in judgement.decisions if judgement is not None else ():
             self.tell(decision)
         self._tell_changes(before.snapshot if before else None, snapshot)
+        if lag_seconds >= self.interval_seconds:
+            self._report("sample_late", {"seconds": round(lag_seconds, 3)})
         self._subscribers.tell(state)
         return state
 

@@ -105,6 +105,19 @@ def give_back() -> int:
         return 0
 
 
+def be_nice(nice: int) -> str | None:
+    """Take a priority, from -20 to 19; lower is more.
+
+    Returns:
+        Why it may not be had; None if it is.
+    """
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+    except OSError as error:
+        return error.strerror
+    return None
+
+
 def lock_memory() -> str | None:
     """Keep this process's memory out of swap: what is in use now, and whatever is touched from now on.
 

@@ -242,6 +242,20 @@ def test_ctrl_c_ends_with_the_code_of_the_signal(monkeypatch: pytest.MonkeyPatch
     assert cli._main(["run"]) == Exit.INTERRUPTED
 
 
+def test_a_fault_is_shown_and_has_a_code_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(load: Callable[[], Loaded]) -> int:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    _daemon(monkeypatch, run)
+
+    assert cli._main(["run"]) == Exit.FAILED
+    told = capsys.readouterr().err
+    assert told.startswith("Traceback")
+    assert "ZeroDivisionError: nobody foresaw this" in told
+
+
 def test_main_ends_the_process_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["resourced", "--version"])
 

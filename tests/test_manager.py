@@ -194,6 +194,15 @@ def test_a_wish_that_came_since_the_last_sample_counts_and_is_recorded(
     assert read_surroundings(last.fields).preferences["/large.service"].kind == "omit"
 
 
+def test_a_sample_that_comes_a_whole_interval_late_is_told(
+    manager: ResourceManager, reports: list[tuple[str, Mapping[str, Any]]]
+) -> None:
+    manager.tick(0.999)
+    assert reports == []
+    manager.tick(1.5004)
+    assert reports == [("sample_late", {"seconds": 1.5})]
+
+
 def test_missing_samples_never_prune_and_are_named(
     manager: ResourceManager, load: Load, clock: ManualClock, kept: Kept, reports: list[tuple[str, Mapping[str, Any]]]
 ) -> None:

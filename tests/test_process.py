@@ -92,3 +92,15 @@ def test_the_limit_of_descriptors_is_raised_as_far_as_allowed() -> None:
         assert raise_descriptor_limit(0) == raised, "it is never lowered"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_priority_that_may_not_be_had_is_told() -> None:
+    code = (
+        "import os\n"
+        "from resourced.process import be_nice\n"
+        "print(be_nice(7), os.getpriority(os.PRIO_PROCESS, 0))\n"
+        "if os.getuid() == 0: os.setresuid(65534, 65534, 65534)\n"
+        "print(be_nice(-5), os.getpriority(os.PRIO_PROCESS, 0))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["None 7", "Permission denied 7"], done.stderr

@@ -12,6 +12,7 @@ from resourced.api.problem import Problem
 from resourced.api.records import no_decision
 from resourced.api.schema import object_schema
 from resourced.errors import ActionRefused
+from resourced.journal import LEVELS
 
 DONE = object_schema("It was done.", done={"const": True})
 
@@ -32,7 +33,8 @@ async def _log_level(call: Call) -> ASGIApp:
     body = await call.body()
     level = body.get("level")
     if not isinstance(level, str) or len(body) != 1:
-        raise Problem(422, 'the body must be {"level": "debug"}, or info, warning, error', parameter="level")
+        levels = ", ".join(LEVELS)
+        raise Problem(422, f'the body must be {{"level": "debug"}}, or another of {levels}', parameter="level")
     try:
         call.service.set_log_level(level)
     except ValueError as error:
@@ -75,7 +77,7 @@ def endpoints() -> list[Endpoint]:
     level = {
         "type": "object",
         "required": ["level"],
-        "properties": {"level": {"type": "string", "enum": ["debug", "info", "warning", "error"]}},
+        "properties": {"level": {"type": "string", "enum": list(LEVELS)}},
         "additionalProperties": False,
     }
     refused = (403, 408, 413)

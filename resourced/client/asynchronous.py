@@ -179,7 +179,7 @@ class AsyncClient(ClientBase):
         return await self.do(calls.answer(identity, "approve"))
 
     async def veto(self, identity: str) -> Any:
-        """Refuse a decision that waits."""
+        """Call a decision off, whether it waits or is under way; what can be undone is undone."""
         return await self.do(calls.answer(identity, "veto"))
 
     async def thaw(self, identity: str) -> Any:

@@ -188,7 +188,7 @@ class Client(ClientBase):
         return self.do(calls.answer(identity, "approve"))
 
     def veto(self, identity: str) -> Any:
-        """Refuse a decision that waits."""
+        """Call a decision off, whether it waits or is under way; what can be undone is undone."""
         return self.do(calls.answer(identity, "veto"))
 
     def thaw(self, identity: str) -> Any:

@@ -6,14 +6,14 @@ from resourced.ctl import screen
 from resourced.ctl.options import common
 from resourced.ctl.session import Session
 
-_LEVELS = ("error", "warning", "info", "debug")
+_LEVELS = ("critical", "error", "warning", "notice", "info", "debug")
 
 
 @click.command("log-level")
 @click.argument("level", type=click.Choice(_LEVELS))
 @common
 def log_level(session: Session, level: str) -> None:
-    """Change how much the daemon logs, until its next start."""
+    """Change how much the daemon logs, until it starts again, gets SIGUSR2, or reloads another `log.level`."""
     with session.client() as client:
         body = client.set_log_level(level)
     session.show_json(body) if session.as_json else screen.show(f"The daemon logs {level} and graver now.")

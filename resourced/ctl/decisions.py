@@ -91,10 +91,10 @@ def approve(session: Session, identity: str) -> None:
 @click.argument("identity", metavar="ID")
 @common
 def veto(session: Session, identity: str) -> None:
-    """Refuse a decision that waits."""
+    """Call a decision off, whether it waits or is under way; what can be undone is undone."""
     with session.client() as client:
         body = client.veto(identity)
-    _done(session, body, f"Decision {identity} is refused.")
+    _done(session, body, f"Decision {identity} is called off.")
 
 
 def _done(session: Session, body: Any, sentence: str) -> None:

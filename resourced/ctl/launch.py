@@ -66,7 +66,7 @@ class Launch:
     callback=_priority,
     default="normal",
     show_default=True,
-    help="Higher gives way later.",
+    help="Higher gives way later; low is -100, high 100. Above 0 takes root or an admin.",
 )
 @click.option(
     "--grace",

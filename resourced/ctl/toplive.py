@@ -73,7 +73,7 @@ class Live:
         for line in [*rows, *[""] * (room - len(rows))]:
             drawn.append(screen.cut(line, columns) + "\n")
         drawn.append(screen.cut(_HELP, columns), style="dim")
-        return drawn
+        return drawn if screen.colour_wanted() else Text(drawn.plain, no_wrap=True, overflow="crop")
 
 
 @contextmanager

@@ -54,7 +54,7 @@ _ALL = (
         "Configuration reloaded, changed: {changed}",
         "Configuration reloaded",
         "The new configuration is in force. Settings that need a restart keep their old value; they are "
-        "listed in RESOURCED_RESTART.",
+        "listed in RESOURCED_WAITS_FOR_RESTART.",
     ),
     Event(
         "config_refused",
@@ -72,7 +72,8 @@ _ALL = (
         Priority.NOTICE,
         "Log level is now {level}",
         "Log level changed",
-        "Lines less grave than @RESOURCED_LEVEL@ are left out from now on. It lasts until the next start or reload.",
+        "Lines less grave than @RESOURCED_LEVEL@ are left out from now on. It lasts until the next start, SIGUSR2, or "
+        "a reload that changes log.level.",
     ),
     # Measuring
     Event(

@@ -60,7 +60,8 @@ POLICY_EVENTS = (
         Priority.NOTICE,
         "Decision {decision} was refused by {caller}",
         "A decision was refused",
-        "@RESOURCED_CALLER@ refused; nothing is done for this decision.",
+        "@RESOURCED_CALLER@ refused: nothing more is done for this decision, what can be undone is undone, and its "
+        "target is left alone for 15 minutes.",
         limited=False,
     ),
     # Acting
@@ -113,7 +114,7 @@ POLICY_EVENTS = (
         Priority.WARNING,
         "{target} was asked to end: {detail}",
         "A workload was asked to end",
-        "SIGTERM was sent to @RESOURCED_TARGET@ because the milder steps did not help.\n\n"
+        "SIGTERM was sent to @RESOURCED_TARGET@, so that it ends in its own way.\n\n"
         "See: resourcectl explain @RESOURCED_DECISION@",
         limited=False,
     ),
@@ -152,7 +153,8 @@ POLICY_EVENTS = (
         Priority.NOTICE,
         "Step {step} on {target} has expired: {detail}",
         "A step has expired",
-        "The longest time allowed for the step is over, and it was undone though the rule still holds.",
+        "The longest time allowed for the step is over, and it was undone though the rule still holds; or nobody "
+        "approved the decision in time, or a newer one has taken its place.",
         limited=False,
     ),
     Event(
@@ -170,8 +172,8 @@ POLICY_EVENTS = (
         Priority.ERROR,
         "Step {step} on {target} failed: {detail}",
         "A step failed",
-        "The kernel or systemd said no: @RESOURCED_DETAIL@ The target is left alone for a while and the next "
-        "candidate is considered.",
+        "The kernel said no, or the target is still there: @RESOURCED_DETAIL@ The target is left alone for a while "
+        "and the next candidate is considered.",
         limited=False,
     ),
     Event(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from resourced.parts import rules_of
 from tests.config.fakes import read, write
 from tests.config.reference import DOCUMENT, exits, reference, with_reference
 
@@ -29,4 +30,6 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_example_is_a_configuration(tmp_path: Path, example: str) -> None:
     assert tomllib.loads(example)
-    assert read(write(tmp_path / "r.toml", example)).warnings == ()
+    loaded = read(write(tmp_path / "r.toml", example))
+    assert loaded.warnings == ()
+    assert rules_of(loaded.config)

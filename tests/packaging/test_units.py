@@ -41,7 +41,7 @@ def test_the_read_only_unit_differs_only_where_it_must() -> None:
     differing = {name for name in full.keys() | watching.keys() if full.get(name) != watching.get(name)}
     assert differing == {
         *("Description", "Conflicts", "Sockets", "AmbientCapabilities", "CapabilityBoundingSet", "LimitMEMLOCK"),
-        *("PrivateUsers", "ProtectProc", "ProtectControlGroups"),
+        *("ProtectProc", "ProtectControlGroups"),
     }
     assert watching["CapabilityBoundingSet"] == watching["AmbientCapabilities"] == ""
 

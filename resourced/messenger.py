@@ -88,7 +88,7 @@ class Messenger:
             kind = "decision" if isinstance(item, Decision) else "outcome"
             text = json.dumps({"kind": kind, kind: asdict(item)}, default=str).encode()
             if self._settings.webhook is not None:
-                self._try(self._settings.webhook, partial(self._post, text))
+                self._try(_place(self._settings.webhook), partial(self._post, text))
             if self._settings.command and isinstance(item, Decision):
                 self._try(self._settings.command[0], partial(self._execute, text))
 
@@ -130,3 +130,10 @@ class Messenger:
             raise
         if process.returncode != 0:
             raise subprocess.SubprocessError(f"ended with {process.returncode}")
+
+
+def _place(url: str) -> str:
+    """Return where a URL leads, without what may be a secret in it: what is told here is open to all who may read."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port is not None else ''}"

@@ -11,10 +11,11 @@ import os
 import select
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Self
 
 from resourced.collectors.base import Roots
-from resourced.collectors.procstat import Stat, parse_stat
+from resourced.collectors.procstat import Stat, parse_cgroup, parse_stat
 from resourced.errors import ActionFailed, ParseError, TargetGone
 
 _PROCESS_MRELEASE = 448
@@ -22,6 +23,7 @@ _PROCESS_MRELEASE = 448
 _READ_SIZE = 65536
 _BATCH = 256
 """Most processes of a cgroup that are pinned at once."""
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _GONE = (errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.ESRCH)
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 
@@ -93,6 +95,13 @@ class ProcessHandle:
         """Free the memory of one that is dying at once (process_mrelease); return whether the kernel did."""
         return bool(_syscall(_PROCESS_MRELEASE, self.fd, 0) == 0)
 
+    def cgroup(self, roots: Roots) -> str | None:
+        """Return the path of the cgroup that it is in; None if it has gone or that can't be told."""
+        try:
+            return parse_cgroup(Path(f"{roots.proc}/{self.pid}/cgroup").read_bytes())
+        except OSError:
+            return None
+
     def close(self) -> None:
         """Let go of it."""
         if self.fd >= 0:
@@ -122,7 +131,7 @@ class CgroupHandle:
         self.fd = -1
         self.path = path
         try:
-            self.fd = os.open(f"{roots.cgroup}{path}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self.fd = os.open(f"{roots.cgroup}{path}", _DIRECTORY)
         except OSError as error:
             if error.errno in _GONE:
                 raise TargetGone(f"{path} has gone") from None
@@ -144,9 +153,13 @@ class CgroupHandle:
 
         Raises:
             TargetGone: The cgroup was removed.
+            ActionFailed: The kernel refuses; the text names its reason.
         """
+        return self._read(name, self.fd)
+
+    def _read(self, name: str, directory: int) -> str | None:
         try:
-            descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.fd)
+            descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -183,9 +196,24 @@ class CgroupHandle:
             raise self._failed(name, error) from error
 
     def pids(self) -> list[int]:
-        """Return the processes in it and below, of each level those of the parent first."""
+        """Return the processes in it and below, of each level those of the parent first.
+
+        What lies below is its owner's to arrange. A cgroup there that lists no processes (a threaded one lists them in
+        the one above; one that was removed lists none) must not hide the others.
+
+        Raises:
+            ActionFailed: The kernel does not list those of its own.
+        """
         found: list[int] = []
-        self._gather("", found)
+        for depth, directory in self._directories():
+            try:
+                text = self._read("cgroup.procs", directory) or ""
+            except (TargetGone, ActionFailed) as error:
+                if depth == 0 and isinstance(error, ActionFailed):
+                    raise
+                continue
+            # What is outside of our pid namespace is shown as 0: it can be named by nobody here.
+            found += [int(line) for line in text.split() if line.isdecimal() and line != "0"]
         return found
 
     @property
@@ -206,26 +234,31 @@ class CgroupHandle:
     def __del__(self) -> None:
         self.close()
 
-    def _gather(self, below: str, found: list[int]) -> None:
-        with contextlib.suppress(TargetGone):
-            text = self.read(f"{below}cgroup.procs") or ""
-            # What is outside of our pid namespace is shown as 0: it can be named by nobody here.
-            found += [int(line) for line in text.split() if line.isdecimal() and line != "0"]
-        for name in self._children(below):
-            self._gather(f"{below}{name}/", found)
+    def _directories(self) -> Iterator[tuple[int, int]]:
+        """Yield depth and descriptor of it and of all below, parents first; a descriptor is closed when it is left.
 
-    def _children(self, below: str) -> list[str]:
+        They are opened one from the other, so that neither a path that is longer than the kernel takes nor a depth that
+        is greater than the interpreter takes hides anybody.
+        """
+        entered: list[tuple[int, Iterator[str]]] = []
         try:
-            descriptor = os.open(below or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
-        except OSError:
-            return []
-        try:
-            with os.scandir(descriptor) as entries:
-                return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-        except OSError:
-            return []
+            yield 0, self.fd
+            entered.append((os.dup(self.fd), iter(_children(self.fd))))
+            while entered:
+                parent, names = entered[-1]
+                name = next(names, None)
+                if name is None:
+                    os.close(entered.pop()[0])
+                    continue
+                try:
+                    child = os.open(name, _DIRECTORY, dir_fd=parent)
+                except OSError:  # it was removed meanwhile
+                    continue
+                entered.append((child, iter(_children(child))))
+                yield len(entered) - 1, child
         finally:
-            os.close(descriptor)
+            for descriptor, _ in entered:
+                os.close(descriptor)
 
     def _failed(self, name: str, error: OSError) -> TargetGone | ActionFailed:
         if error.errno in _GONE and not self._exists():
@@ -238,6 +271,14 @@ class CgroupHandle:
             return os.fstat(self.fd).st_nlink > 0 and os.access("cgroup.procs", os.F_OK, dir_fd=self.fd)
         except OSError:
             return False
+
+
+def _children(directory: int) -> list[str]:
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
 
 
 class Members(list[ProcessHandle]):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,3 +138,61 @@ def test_neither_the_root_of_the_tree_nor_our_own_cgroup_is_opened(tmp_path: Pat
 
 def _of(pid: int) -> tuple[tuple[int, int], ...]:
     return ((pid, start_of(pid)),)
+
+
+def nested(top: Path, names: list[str]) -> None:
+    """Make directories one in the other, each with a process; the whole path may be of any length."""
+    directory = os.open(top, os.O_RDONLY)
+    for number, name in enumerate(names, 1000):
+        os.mkdir(name, dir_fd=directory)
+        inner = os.open(name, os.O_RDONLY, dir_fd=directory)
+        os.close(directory)
+        directory = inner
+        file = os.open("cgroup.procs", os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=directory)
+        os.write(file, f"{number}\n".encode())
+        os.close(file)
+    os.close(directory)
+
+
+def gone(top: Path) -> None:
+    """Remove a tree that is too deep for those who go by paths."""
+    subprocess.run(["rm", "-rf", str(top)], check=True)
+
+
+@pytest.mark.parametrize("names", [["a"] * 1500, ["b" * 250] * 20], ids=["deep", "longer than a path may be"])
+def test_nobody_hides_however_deep(tmp_path: Path, names: list[str]) -> None:
+    candidate = cgroup_of(tmp_path, "a.service", cgroup__procs="999")
+    handle = CgroupHandle("/a.service", int(candidate.key.rpartition(":")[2]), Roots(cgroup=tmp_path))
+    nested(tmp_path / "a.service", names)
+    before = sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    try:
+        assert handle.pids() == [999, *range(1000, 1000 + len(names))]
+        assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
+    finally:
+        gone(tmp_path / "a.service")
+        handle.close()
+
+
+def test_one_below_that_lists_nobody_does_not_hide_the_others(tmp_path: Path) -> None:
+    candidate = cgroup_of(tmp_path, "a.scope", cgroup__procs="999")
+    for name in ("emulator", "vcpu0", "vcpu1"):
+        (tmp_path / "a.scope" / name).mkdir()
+    # As of a threaded cgroup: there is the file, and reading it fails.
+    (tmp_path / "a.scope/vcpu0/cgroup.procs").mkdir()
+    (tmp_path / "a.scope/vcpu1/cgroup.procs").write_text("1001\n")
+    handle = CgroupHandle("/a.scope", int(candidate.key.rpartition(":")[2]), Roots(cgroup=tmp_path))
+
+    assert handle.pids() == [999, 1001]
+    handle.close()
+
+
+def test_one_whose_own_processes_can_not_be_listed_is_not_touched(tmp_path: Path) -> None:
+    candidate = cgroup_of(tmp_path, "a.scope")
+    (tmp_path / "a.scope/cgroup.procs").unlink()
+    (tmp_path / "a.scope/cgroup.procs").mkdir()
+    handle = CgroupHandle("/a.scope", int(candidate.key.rpartition(":")[2]), Roots(cgroup=tmp_path))
+
+    with pytest.raises(ActionFailed, match="EISDIR"):
+        handle.pids()
+    handle.close()

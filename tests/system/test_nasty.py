@@ -193,6 +193,17 @@ def test_a_hog_deep_in_what_a_unit_delegates_is_that_units_fault(scene: Scene) -
     assert not scene.alive(NASTY)
 
 
+def test_a_threaded_cgroup_below_hides_nobody(scene: Scene) -> None:
+    # As libvirt does for the processors of a virtual machine: such a cgroup has no list of processes.
+    group = "/sys/fs/cgroup/system.slice/nasty.service"
+    script = f"mkdir {group}/vcpu; echo threaded >{group}/vcpu/cgroup.type; exec {PROGRAM} hold 150"
+    scene.machine.run(f"systemd-run -q --unit nasty -p Delegate=yes -p TimeoutStopSec=5 sh -c '{script}'")
+    assert scene.machine.attempt(f"cat {group}/vcpu/cgroup.procs")[0] != 0
+    scene.allow(75)
+    assert scene.outcome("terminate", NASTY)["measured_gain"] > 75 * MIB
+    assert not scene.alive(NASTY)
+
+
 def test_an_attribute_that_a_user_sets_does_not_save_what_is_the_users(scene: Scene) -> None:
     machine, group = scene.machine, "/sys/fs/cgroup/system.slice"
     scene.start("hold 150", options="-p User=bob -p Delegate=yes")

@@ -72,7 +72,7 @@ class LiveWorld:
         state = self._manager.state
         if state is None or state.judgement is None:
             return Need.UNKNOWN
-        if state.snapshot.monotonic_seconds < decision.monotonic_seconds:
+        if state.snapshot.monotonic_seconds < decision.monotonic_seconds or not self._manager.knows(decision):
             return Need.UNKNOWN  # the guard decided since: the manager's next judgement knows of it
         return need_of(state.judgement, self._manager.rules, decision)
 
@@ -81,7 +81,8 @@ class LiveWorld:
         age = self.clock.monotonic() - state.snapshot.monotonic_seconds if state is not None else 0.0
         if state is None or (fresh and age > _FRESH_SECONDS):
             state = self._manager.tick()
-        if state.judgement is None or state.snapshot.monotonic_seconds < decision.monotonic_seconds:
+        late = state.snapshot.monotonic_seconds < decision.monotonic_seconds
+        if state.judgement is None or late or not self._manager.knows(decision):
             return Look(Need.UNKNOWN)
         compared = self._manager.compared()
         before = compared[1] if compared is not None else None

@@ -18,13 +18,14 @@ from typing import Any, Protocol
 
 from resourced.actions import Claims, Ledger, Target
 from resourced.actions.course import ENDING
-from resourced.actions.terminate import ask_to_end, kill_all
+from resourced.actions.terminate import ask_to_end, holds_on, kill_all
 from resourced.collectors.base import KeptFile, Roots, Taken
 from resourced.collectors.memory import MemorySample, parse_meminfo
-from resourced.decision import Decision, Level, Mode, Step
+from resourced.decision import Candidate, Decision, Level, Mode, Step
 from resourced.errors import ActionFailed, ActionRefused, TargetGone, Unavailable
 from resourced.metrics import CATALOGUE
 from resourced.policy import Judgement, JudgeState, Look, Rule, Tick, judge, look_again
+from resourced.policy.ranking import eligible
 from resourced.precedence import go_first
 from resourced.refresh import Refresher
 from resourced.series import Series
@@ -273,42 +274,62 @@ class Guard:
         Whatever keeps it from being done is left to the manager, which decides the same a moment later, says why it
         can't be, and turns to the next candidate.
         """
-        rules, candidate, myself = self._around.rules(), decision.target, judgement.tick.myself
+        rules, myself = self._around.rules(), judgement.tick.myself
+        candidate = self._first(decision, began)
         rule = next((each for each in rules if each.name == decision.rule), None)
         if rule is None or candidate is None or myself is None or self._too_many():
             return
+        decision = replace(decision, target=candidate)
         look = look_again(judgement, rules, decision, candidate)
-        step = self._step(rule, candidate.key, memory)
-        if not look.found or look.protected is not None or step is None:
+        if not look.found or look.protected is not None:
             return
-        grace = next(rung.grace_seconds for rung in rule.rungs if rung.step is step)
         try:
             target = Target.open(candidate, look.members, roots=self._roots, myself=myself)
         except (TargetGone, ActionRefused, ActionFailed):
             return
-        until = began + max(grace, _IDLE_SECONDS)
-        if not self._claims.take(rule.resource, candidate.key, 0, began, until, owner="guard"):
+        done = self._end(rule, target, memory, began)
+        if done is None:
             target.close()
             return
+        self._around.did(Deed(decision, target, *done, look, began, time.monotonic()))
+
+    def _end(self, rule: Rule, target: Target, memory: Memory, began: float) -> tuple[Step, str] | None:
+        """End a target, or ask it to; return what was done, also in words, or None if nothing was."""
         try:
-            detail = ask_to_end(target) if step is Step.TERMINATE else kill_all(target)
+            step = self._step(rule, target, memory)
         except (TargetGone, ActionFailed):
-            self._claims.release(rule.resource, candidate.key)
-            target.close()
-            return
-        self._around.did(Deed(decision, target, step, detail, look, began, time.monotonic()))
+            return None
+        rung = next((each for each in rule.rungs if each.step is step), None)
+        if rung is None:
+            return None
+        until = began + max(rung.grace_seconds, _IDLE_SECONDS)
+        if not self._claims.take(rule.resource, target.key, 0, began, until, owner="guard"):
+            return None
+        try:
+            return rung.step, ask_to_end(target) if rung.step is Step.TERMINATE else kill_all(target)
+        except (TargetGone, ActionFailed):
+            self._claims.release(rule.resource, target.key)
+            return None
+
+    def _first(self, decision: Decision, now: float) -> Candidate | None:
+        """Return the target, or who comes next if somebody wants it to be left alone, or it could not be ended."""
+        alone = self._claims.backoff.left_alone
+        if decision.target is None or not alone(decision.target.key, now):
+            return decision.target
+        return next((each for each in decision.candidates if eligible(each) and not alone(each.key, now)), None)
 
     def _too_many(self) -> bool:
         settings = self.settings
         boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
         return len(self._ledger.recent(boottime, settings.kill_interval_seconds)) >= settings.kill_limit
 
-    def _step(self, rule: Rule, key: str, memory: Memory) -> Step | None:
+    def _step(self, rule: Rule, target: Target, memory: Memory) -> Step | None:
         """Return what is to be done: who is held by a limit or frozen can't answer, and there may be no time to ask."""
         steps = [rung.step for rung in rule.rungs if rung.step in ENDING]
-        if Step.KILL in steps and (self._ledger.of(key) or self._scarce(memory)):
+        held = bool(self._ledger.changes) and bool(holds_on(self._ledger, target))
+        if Step.KILL in steps and (held or self._scarce(memory)):
             return Step.KILL
-        if self._ledger.of(key) and Step.TERMINATE in steps:
+        if held and Step.TERMINATE in steps:
             return None  # it must be thawed first, which is not done here
         return steps[0] if steps else None
 

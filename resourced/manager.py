@@ -126,6 +126,8 @@ class ResourceManager:
         self._stopping = False
         self._offset: float | None = None
         self._adopted: deque[Decision] = deque()
+        self._unnoted: set[str] = set()
+        """Ids of adopted decisions of which the newest state knows nothing yet."""
         self._rules: tuple[Rule, ...] = ()
         self.set_rules(default_rules() if rules is None else rules)
 
@@ -193,6 +195,7 @@ class ResourceManager:
             snapshot = self.monitor.sample()
             before = self._state
             row = self._extractor.read(snapshot)
+            noted = self._take_note()
             judgement = self._judge(snapshot, row)
             if self._history is not None:
                 decided = judgement is not None and bool(judgement.decisions)
@@ -203,6 +206,7 @@ class ResourceManager:
                     self._write_down(decision)
             state = State(snapshot, judgement, lag_seconds, self._clock.monotonic() - began)
             self._state = state
+            self._unnoted.difference_update(noted)
         # Who follows may look at once whether it is wanted still, and must then see the state that it came from.
         for decision in judgement.decisions if judgement is not None else ():
             self.tell(decision)
@@ -229,14 +233,23 @@ class ResourceManager:
 
     def adopt(self, decision: Decision) -> None:
         """Take note of a decision that the guard has taken by itself; it counts from the next tick on."""
+        self._unnoted.add(decision.id)
         self._adopted.append(decision)
 
-    def _take_note(self) -> None:
+    def knows(self, decision: Decision) -> bool:
+        """Return whether the newest state was judged with a decision in mind: the guard may have taken it since."""
+        return decision.id not in self._unnoted
+
+    def _take_note(self) -> list[str]:
+        """Let the judge know of adopted decisions; return their ids."""
+        noted = []
         while self._adopted:
             decision = self._adopted.popleft()
+            noted.append(decision.id)
             rule = next((each for each in self._rules if each.name == decision.rule), None)
             if rule is not None:
                 self.judged = self.judged.with_decision(decision, rule.resource, GRAVITY[rule.level])
+        return noted
 
     def tell(self, item: Any) -> None:
         """Hand something that was recorded to those who follow."""
@@ -290,7 +303,6 @@ class ResourceManager:
 
     def _judge(self, snapshot: Snapshot, row: Sequence[float | None]) -> Judgement | None:
         workloads = self._workloads()
-        self._take_note()
         values = self._extractor.layout, row
         preferences = Preferences(self._roots, snapshot.cgroups.nodes if snapshot.cgroups is not None else ())
         tick = Tick.of(snapshot, values, preferences=preferences, myself=self._myself, workloads=workloads)

@@ -11,11 +11,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from tests.actions.fakes import MEEK, STUBBORN, await_stopped
+from resourced.acting import LiveWorld
+from resourced.actions import Ledger
+from resourced.collectors.base import Roots
+from resourced.manager import ResourceManager, State
+from resourced.policy import Need
+from tests.actions.fakes import MEEK, STUBBORN, FakeWorkloads, await_stopped
+from tests.policy.fakes import GIB, process, rules, run, snapshot, tick
 from tests.running import PATIENCE_SECONDS, Daemon, running, settings
 
 NAME = f"hog-{os.getpid()}"[:15]
@@ -39,7 +46,6 @@ def hog(directory: Path, text: str = MEEK) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def config(directory: Path, *steps: str, mode: str = "enforce", more: str = "", grace: str = "300ms") -> str:
-    # On a busy machine the first sample may come without processes, and a decision without a target.
     ladder = ", ".join(f'{{ step = "{step}", grace = "{grace}" }}' for step in steps)
     rule = f"""
 [policy]
@@ -54,7 +60,6 @@ level = "hard"
 metric = "memory.available"
 below = "100%"
 clear_for = "0s"
-warmup = "600ms"
 scope = "process"
 min_gain = 0
 cooldown = "300ms"
@@ -196,7 +201,7 @@ def test_a_command_and_a_webhook_are_told(tmp_path: Path) -> None:
     script = tmp_path / "tell"
     script.write_text(f"#!/bin/sh\n{shutil.which('cat')} > {told}.new && mv {told}.new {told}\n")
     script.chmod(0o755)
-    more = f'command = ["{script}"]\nwebhook = "http://127.0.0.1:9/"\nwebhook_timeout = "1s"'
+    more = f'command = ["{script}"]\nwebhook = "http://127.0.0.1:9/secret?token=word"\nwebhook_timeout = "1s"'
     with hog(tmp_path), running(tmp_path, text=config(tmp_path, "freeze", mode="observe", more=more)) as daemon:
         outcomes_of(daemon, lambda _: told.exists())
         decision = json.loads(told.read_text())["decision"]
@@ -204,4 +209,37 @@ def test_a_command_and_a_webhook_are_told(tmp_path: Path) -> None:
 
     assert decision["rule"] == "always"
     assert decision["target"]["name"] == NAME
-    assert failed[0]["receiver"] == "http://127.0.0.1:9/"
+    assert failed[0]["receiver"] == "http://127.0.0.1:9"
+    assert "secret" not in json.dumps(failed)
+    assert "word" not in json.dumps(failed)
+
+
+def test_what_the_newest_state_does_not_know_of_can_not_be_over() -> None:
+    fires, rests = ({"memory.utilization": value} for value in (0.95, 0.5))
+    machine = snapshot(0, processes=[process(7, memory_bytes=GIB)])
+    compiled = rules(
+        {"name": "low", "metric": "memory.utilization", "above": "90%", "level": "hard", "scope": "process"}
+    )
+    [decision], _ = run([tick(0, {**fires}, machine)], compiled)
+    _, later = run([tick(1, {**rests}, machine)], compiled)
+    newest = State(snapshot(1, processes=[process(7, memory_bytes=GIB)]), later, 0.0, 0.0)
+    known = set[str]()
+    manager = SimpleNamespace(
+        state=newest, rules=compiled, knows=lambda each: each.id in known, compared=lambda: None, tick=lambda: newest
+    )
+    world = LiveWorld(
+        cast("ResourceManager", manager),
+        cast("Any", None),
+        report=lambda _event, _fields: None,
+        ledger=Ledger(None, "boot", Roots(), lambda _: None),
+        interrupted=lambda: False,
+        roots=Roots(),
+        workloads=FakeWorkloads(),
+    )
+    assert decision.target is not None
+
+    assert world.need(decision) is Need.UNKNOWN
+    assert world.look(decision, decision.target, fresh=False).need is Need.UNKNOWN
+    known.add(decision.id)
+    assert world.need(decision) is Need.OVER
+    assert world.look(decision, decision.target, fresh=False).need is Need.OVER

@@ -136,6 +136,23 @@ def test_who_has_grown_since_the_sample_is_asked_to_end(machine: Machine) -> Non
     assert deed.detail == "SIGTERM to 1 process"
 
 
+def test_who_is_to_be_left_alone_is_passed_over(machine: Machine) -> None:
+    with program(HUNGRY) as hungry, program() as other:
+        machine.show(hungry.pid)
+        machine.show(other.pid)
+        machine.around.sample(0, 4 * GIB, hungry.pid, other.pid)
+        # Somebody has said no to a decision on it.
+        machine.claims.backoff.leave(f"{hungry.pid}:{start_of(hungry.pid)}", machine.now, 900)
+        machine.memory(500 * MIB)
+        machine.look()
+
+        assert other.wait() == -signal.SIGTERM
+        assert hungry.poll() is None
+    [deed] = machine.around.deeds
+    assert deed.decision.target is not None
+    assert deed.decision.target.pid == other.pid
+
+
 def test_a_wish_that_came_since_the_sample_is_honoured(machine: Machine) -> None:
     with program(HUNGRY) as hungry, program() as innocent:
         machine.show(innocent.pid)

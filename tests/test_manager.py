@@ -351,6 +351,27 @@ def test_who_follows_sees_the_state_that_a_decision_came_from(
     assert seen == [Phase.FIRING]
 
 
+def test_a_state_that_was_judged_before_the_guard_decided_knows_nothing_of_it(
+    manager: ResourceManager, load: Load, clock: ManualClock, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load.value = 0.95
+    go_on(manager, clock, 5)
+    [decision] = kept.decisions
+    load.value = 0.1
+    go_on(manager, clock, 60)
+    later = replace(decision, id="f" * 20, monotonic_seconds=clock.now)
+    assert manager.knows(later)
+
+    # The guard decides while a tick is under way that has judged already.
+    monkeypatch.setattr(kept, "append", lambda *_args, **_more: manager.adopt(later))
+    go_on(manager, clock, 1)
+    monkeypatch.undo()
+
+    assert not manager.knows(later)
+    go_on(manager, clock, 1)
+    assert manager.knows(later)
+
+
 def test_a_decision_of_the_guard_counts_from_the_next_tick_on(
     manager: ResourceManager, load: Load, clock: ManualClock, kept: Kept
 ) -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from resourced.actions.course import Asked, Backoff, Course, Leaseholder, Pending, Settings, Status, World, measured
+from resourced.actions.claims import Backoff
+from resourced.actions.course import Asked, Course, Leaseholder, Pending, Settings, Status, World, measured
 from resourced.actions.telling import Teller
 from resourced.decision import Request, Step
 from resourced.policy import Look, seconds_until_gone

@@ -1,4 +1,4 @@
-"""Who may touch somebody next for a resource: the one thing that the two threads that act agree upon.
+"""Who may touch somebody next for a resource, and who is left alone: what the two threads that act agree upon.
 
 The lock is held for a few instructions and by nobody who does anything else meanwhile.
 """
@@ -6,10 +6,34 @@ The lock is held for a few instructions and by nobody who does anything else mea
 import threading
 
 
+class Backoff:
+    """Targets that are left alone for a while because nothing could be had of them; twice as long each time."""
+
+    FIRST_SECONDS = 60.0
+    LONGEST_SECONDS = 900.0
+
+    def __init__(self) -> None:
+        self._until: dict[str, tuple[float, float]] = {}
+
+    def leave(self, key: str, now: float, seconds: float | None = None) -> None:
+        """Leave a target alone from now on, for a given time or for longer than the last time."""
+        last = self._until.get(key, (0.0, 0.0))[1]
+        span = seconds or min(self.LONGEST_SECONDS, max(self.FIRST_SECONDS, 2 * last))
+        self._until[key] = (now + span, span)
+        if len(self._until) > 256:  # of what has gone nobody asks again
+            self._until = {each: value for each, value in self._until.items() if value[0] > now}
+
+    def left_alone(self, key: str, now: float) -> bool:
+        """Return whether a target is left alone now."""
+        return self._until.get(key, (0.0, 0.0))[0] > now
+
+
 class Claims:
     """At most one target a resource, until its time is over or somebody graver comes."""
 
     def __init__(self) -> None:
+        self.backoff = Backoff()
+        """Who is left alone for now."""
         self._lock = threading.Lock()
         self._held: dict[str, tuple[str, int, float, str]] = {}
 

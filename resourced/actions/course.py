@@ -238,28 +238,6 @@ class World(Protocol):
         ...
 
 
-class Backoff:
-    """Targets that are left alone for a while because nothing could be had of them; twice as long each time."""
-
-    FIRST_SECONDS = 60.0
-    LONGEST_SECONDS = 900.0
-
-    def __init__(self) -> None:
-        self._until: dict[str, tuple[float, float]] = {}
-
-    def leave(self, key: str, now: float, seconds: float | None = None) -> None:
-        """Leave a target alone from now on, for a given time or for longer than the last time."""
-        last = self._until.get(key, (0.0, 0.0))[1]
-        span = seconds or min(self.LONGEST_SECONDS, max(self.FIRST_SECONDS, 2 * last))
-        self._until[key] = (now + span, span)
-        if len(self._until) > 256:  # of what has gone nobody asks again
-            self._until = {each: value for each, value in self._until.items() if value[0] > now}
-
-    def left_alone(self, key: str, now: float) -> bool:
-        """Return whether a target is left alone now."""
-        return self._until.get(key, (0.0, 0.0))[0] > now
-
-
 def next_candidate(course: Course, busy: Collection[str], left_alone: Callable[[str], bool]) -> Candidate | None:
     """Return who comes next if a course's candidate can't be had; None if there is nobody.
 

@@ -114,7 +114,12 @@ class Executor:
                 self._report(f"{type(error).__name__}: {error}")
                 wait = _FAULT_SECONDS
             self._publish(machine)
-        self._work(machine)
+        try:
+            self._work(machine)
+        finally:
+            self._end(machine)
+
+    def _end(self, machine: Machine) -> None:
         try:
             machine.end()
         except Exception as error:  # noqa: BLE001 - as above; what is left in the ledger is put back at the next start
@@ -138,6 +143,8 @@ class Executor:
                 task, future = self._tasks.get_nowait()
             except Empty:
                 return
+            if future is not None and not future.set_running_or_notify_cancel():
+                continue  # whoever asked was told that it was not done
             try:
                 result = task(machine)
             except Exception as error:  # noqa: BLE001 - it belongs to whoever asked

@@ -5,7 +5,7 @@ import signal
 import time
 
 from resourced.actions.base import Once, Order
-from resourced.actions.handles import CgroupHandle, ProcessHandle
+from resourced.actions.handles import CgroupHandle
 from resourced.actions.throttle import change_of
 from resourced.clock import Clock, SystemClock
 from resourced.decision import Step
@@ -46,16 +46,12 @@ class Freeze(Once):
         return "frozen" if _stands_still(cgroup) else "freezing; some of its tasks are in the kernel still"
 
     def _processes(self, order: Order) -> str:
-        stopped = 0
-        for each in order.target.processes:
-            if each.alive and each.state(order.target.roots) not in _STOPPED:
-                stopped += self._stop(order, each)
+        roots = order.target.roots
+        running = [each for each in order.target.processes if each.alive and each.state(roots) not in _STOPPED]
+        places = [(each.pid, each.start_time_ticks) for each in running]
+        order.ledger.remember(*(change_of(order, self.step, self._clock, None, each) for each in places))
+        stopped = sum(each.send(signal.SIGSTOP) for each in running)
         return f"{stopped} process{'' if stopped == 1 else 'es'} stopped"
-
-    def _stop(self, order: Order, process: ProcessHandle) -> bool:
-        what = (process.pid, process.start_time_ticks)
-        order.ledger.remember(change_of(order, self.step, self._clock, None, what))
-        return process.send(signal.SIGSTOP)
 
 
 def _stands_still(cgroup: CgroupHandle) -> bool:

@@ -1,7 +1,7 @@
 """Decisions that come in, and people's word on them: which run, which wait, which are called off."""
 
 from resourced.actions.asking import Asking
-from resourced.actions.course import ENDING, FREEING, Asked, Backoff, Course, Pending, Settings, Status, World
+from resourced.actions.course import ENDING, FREEING, Asked, Course, Pending, Settings, Status, World
 from resourced.actions.holds import Holds
 from resourced.actions.ledger import Change
 from resourced.actions.target import Target
@@ -29,7 +29,7 @@ class Intake:
         self._tell = Teller(world)
         self._holds = Holds(world, self._tell)
         self._asking = Asking(world, self._tell)
-        self._backoff = Backoff()
+        self._backoff = world.claims.backoff
         self._acted: dict[str, tuple[float, str, int]] = {}
 
     @property
@@ -94,6 +94,8 @@ class Intake:
         course.taken = [each.step for each in rule.rungs if order.index(each.step) < order.index(step)]
         rung = next((each for each in rule.rungs if each.step is step), Rung(step, 0.0))
         self._took(course, rung, detail, look, began)
+        claims, key = self._world.claims, course.candidate.key
+        claims.take(course.resource, key, course.gravity, began, course.due, owner="machine")
 
     def approve(self, identity: str, who: str) -> None:
         """Let a decision that waits run.

@@ -17,6 +17,8 @@ from resourced.decision import Step
 from resourced.errors import ActionFailed, TargetGone
 
 VERSION = 1
+_WEIGHTS = "io.weight", "io.bfq.weight"
+"""Files whose first line is what holds by default; those of single devices follow and are never changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +90,19 @@ class Ledger:
         self._dirty = False
         self._file.load(self._take)
 
-    def remember(self, change: Change) -> None:
-        """Keep a change that is about to be made. If this place was changed before, the original of then stays.
+    def remember(self, *changes: Change) -> None:
+        """Keep changes that are about to be made. If a place was changed before, the original of then stays.
 
         Raises:
-            ActionFailed: It can't be kept, and so must not be made.
+            ActionFailed: They can't be kept, and so must not be made.
         """
         kept = self.changes
-        before = next((each for each in kept if each.place == change.place), None)
-        if before is not None:
-            change = replace(before, written=(*before.written, *change.written)[-2:])
-        self.changes = (*(each for each in kept if each.place != change.place), change)
+        known = {each.place: each for each in kept}
+        for change in changes:
+            before = known.pop(change.place, None)  # what was changed last is put back first
+            written = change.written if before is None else (*before.written, *change.written)[-2:]
+            known[change.place] = replace(before or change, written=written)
+        self.changes = tuple(known.values())
         try:
             self._save()
         except OSError as error:
@@ -149,6 +153,8 @@ class Ledger:
         cgroup = CgroupHandle(change.path, change.inode, self._roots)
         try:
             now = cgroup.read(change.file)
+            if change.file.endswith(_WEIGHTS) and now is not None:
+                now = now.partition("\n")[0]
             if now == change.original:
                 return f"{change.file} is {change.original} as before"
             if now not in change.written:

@@ -240,7 +240,7 @@ class Machine(Intake):
         self._tell.outcome(
             course, "refused", f"{told}; {course.candidate.name} would be next, somebody must look", step
         )
-        course.status = Status.WATCHING
+        self._watch(course)
         return True
 
     def _take(self, course: Course, target: Target, rung: Rung, look: Look) -> bool:
@@ -258,7 +258,15 @@ class Machine(Intake):
         if any(step in ENDING for step in course.taken):
             self._fail(course, ActionFailed("it is still there"), now, more=False)
         else:
-            course.status = Status.WATCHING
+            self._watch(course)
+
+    def _watch(self, course: Course) -> None:
+        """Do nothing more but what keeps up what was done, until the rule has recovered; once for each target."""
+        about = (course.rule.name, course.decision.instance, course.candidate.key)
+        for each in self._with(Status.WATCHING):
+            if not each.pending and (each.rule.name, each.decision.instance, each.candidate.key) == about:
+                self._close(each)
+        course.status = Status.WATCHING
 
     def _gone(self, course: Course, error: TargetGone, now: float) -> None:
         """It left by itself, or because it was asked to. What it held comes free, so nobody else is touched for now."""

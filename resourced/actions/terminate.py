@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from resourced.actions.base import Once, Order
 from resourced.actions.handles import CgroupHandle, Members, ProcessHandle
+from resourced.actions.ledger import Change, Ledger
 from resourced.actions.target import Target
 from resourced.decision import Step
 from resourced.errors import ActionFailed, TargetGone
@@ -67,9 +68,43 @@ def release_holds(order: Order) -> None:
 
     What can't be undone now must not keep a signal from being sent; it stays in the ledger and is tried again.
     """
-    for change in reversed(order.ledger.of(order.target.key)):
+    for change in reversed(holds_on(order.ledger, order.target)):
         with contextlib.suppress(ActionFailed):
             order.ledger.put_back(change)
+
+
+def holds_on(ledger: Ledger, target: Target) -> tuple[Change, ...]:
+    """Return what keeps a target from answering, oldest first.
+
+    That is what was done to it, and what stands still with it because of another rule: the cgroup or the processes that
+    it is in, or that are in it.
+    """
+    frozen = [each for each in ledger.changes if each.step is Step.FREEZE and each.key != target.key]
+    among = _Among(target) if frozen else None
+    return tuple(
+        each
+        for each in ledger.changes
+        if each.key == target.key or (among is not None and each in frozen and among.has(each))
+    )
+
+
+class _Among:
+    """Where a target's processes are."""
+
+    def __init__(self, target: Target) -> None:
+        cgroup = target.cgroup
+        self._pids = set(cgroup.pids()) if cgroup is not None else {each.pid for each in target.processes}
+        self._inside = f"{cgroup.path}/" if cgroup is not None else None
+        paths = [cgroup.path] if cgroup is not None else [each.cgroup(target.roots) for each in target.processes]
+        self._paths = {path for path in paths if path is not None}
+
+    def has(self, change: Change) -> bool:
+        """Return whether a process of the target stands still by a change."""
+        if change.path is None:
+            return change.pid in self._pids
+        frozen = f"{change.path}/"
+        above = any(f"{path}/".startswith(frozen) for path in self._paths)
+        return above or (self._inside is not None and frozen.startswith(self._inside))
 
 
 @dataclass(slots=True)

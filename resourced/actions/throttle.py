@@ -94,8 +94,11 @@ class Throttle:
             before = cgroup.read(name)
             if before is not None:
                 original = before.splitlines()[0] if before else "default 100"
+                weight = original.removeprefix("default ")
+                if weight.isdecimal() and int(weight) <= int(_WEIGHT):
+                    return f"{name} stays at {weight}, which is no more than {_WEIGHT}"
                 self._set(order, cgroup, name, original, f"default {_WEIGHT}")
-                return f"{name} {_WEIGHT} instead of {original.removeprefix('default ')}"
+                return f"{name} {_WEIGHT} instead of {weight}"
         raise StepImpossible("the I/O controller is not enabled for it")
 
     def _set(self, order: Order, cgroup: CgroupHandle, file: str, original: str, value: str) -> None:

@@ -4,13 +4,15 @@ import os
 import pty
 import signal
 import tty
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from resourced.actions import Order, Target, all_actions
 from resourced.actions.notify import Notify, sentence, tell_terminals
-from resourced.decision import Candidate, Step
+from resourced.actions.terminate import holds_on
+from resourced.decision import Candidate, Scope, Step
 from resourced.errors import ActionFailed, ActionRefused, StepImpossible, TargetGone
 from tests.actions.fakes import (
     MIB,
@@ -170,6 +172,54 @@ def test_disk_time_weighs_less(world: FakeWorld, tmp_path: Path) -> None:
 
     assert ACTIONS[Step.THROTTLE].take(order) == "io.weight 10 instead of 100"
     assert world.ledger.changes[0].original == "default 100"
+
+
+def test_disk_time_is_given_back_where_single_devices_have_weights_of_their_own(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    weights = tmp_path / "a.service/io.weight"
+    order = order_for(world, cgroup_of(tmp_path, "a.service", io__weight="default 100\n8:0 50"), "io")
+    ACTIONS[Step.THROTTLE].take(order)
+    weights.write_text("default 10\n8:0 50\n")  # as the kernel shows it
+
+    assert world.ledger.put_back(world.ledger.changes[0]) == "io.weight is default 100 again"
+    assert weights.read_text().startswith("default 100")
+
+
+def test_disk_time_that_weighs_less_already_is_not_raised(world: FakeWorld, tmp_path: Path) -> None:
+    order = order_for(world, cgroup_of(tmp_path, "a.service", io__weight="default 1"), "io")
+
+    assert ACTIONS[Step.THROTTLE].take(order) == "io.weight stays at 1, which is no more than 10"
+    assert (tmp_path / "a.service/io.weight").read_text() == "default 1\n"
+    assert world.ledger.changes == ()
+
+
+def test_who_stands_still_because_of_another_rule_is_thawed_before_it_is_asked_to_end(world: FakeWorld) -> None:
+    with program() as process:
+        as_process = process_candidate(process.pid)
+        as_tree = replace(as_process, scope=Scope.TREE, key=f"tree-{as_process.key}")
+        ACTIONS[Step.FREEZE].take(order_for(world, as_tree))
+        assert await_stopped(process.pid)
+
+        ACTIONS[Step.TERMINATE].take(order_for(world, as_process))
+
+        assert process.wait() == -signal.SIGTERM
+        assert world.ledger.changes == ()
+
+
+def test_what_keeps_a_target_from_answering_is_found_above_it_and_below(world: FakeWorld, tmp_path: Path) -> None:
+    outer, other = cgroup_of(tmp_path, "a.slice"), cgroup_of(tmp_path, "b.service")
+    inner = cgroup_of(tmp_path / "a.slice", "c.service")
+    inner = replace(inner, key=f"/a.slice{inner.key}", cgroup="/a.slice/c.service")
+    orders = {each.name: order_for(world, each) for each in (outer, inner, other)}
+    for name in ("a.slice", "b.service"):
+        ACTIONS[Step.FREEZE].take(orders[name])
+    ACTIONS[Step.THROTTLE].take(order_for(world, cgroup_of(tmp_path, "d.slice", io__weight="default 100"), "io"))
+
+    assert [each.target for each in holds_on(world.ledger, orders["c.service"].target)] == ["a.slice"]
+    world.ledger.put_back(world.ledger.changes[0])
+    ACTIONS[Step.FREEZE].take(orders["c.service"])
+    assert [each.target for each in holds_on(world.ledger, orders["a.slice"].target)] == ["c.service"]
 
 
 def test_a_cgroup_is_frozen_and_thawed(world: FakeWorld, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from resourced.collectors.base import Roots
 from resourced.collectors.cgroupfiles import parse_flat, parse_number
 from resourced.collectors.procstat import Stat, parse_cgroup, parse_stat, parse_status
 from resourced.errors import ParseError
+from resourced.names import raw_of
 from resourced.snapshot import Snapshot
 from resourced.snapshot.cgroups import Cgroup, Cgroups
 from resourced.snapshot.processes import Process, Processes
@@ -145,7 +146,7 @@ class Refresher:
     def _cgroup_of(self, node: Cgroup, elapsed: float) -> Cgroup:
         if node.memory_bytes is None:
             return node
-        directory = (self._cgroup + os.fsencode(node.path)).rstrip(b"/")
+        directory = (self._cgroup + raw_of(node.path)).rstrip(b"/")
         current, stat = (
             self._reader.read(directory + b"/memory.current"),
             self._reader.read(directory + b"/memory.stat"),

@@ -96,7 +96,7 @@ class Preferences(Mapping[str, Preference]):
         attribute: Reads an extended attribute.
     """
 
-    __slots__ = ("_attribute", "_paths", "_read", "_root", "_root_owner")
+    __slots__ = ("_attribute", "_paths", "_read", "_root_owner", "_roots")
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Preferences(Mapping[str, Preference]):
         paths: Collection[str] = (),
         attribute: Callable[[bytes, bytes], bytes | None] = read_attribute,
     ) -> None:
-        self._root = str(roots.cgroup)
+        self._roots = roots
         self._root_owner: int | None = None
         self._paths = paths
         self._attribute = attribute
@@ -125,14 +125,14 @@ class Preferences(Mapping[str, Preference]):
         return sum(1 for _ in self)
 
     def _preference(self, path: str) -> Preference | None:
-        directory = self._root + path
+        directory = self._roots.of_cgroup(path)
         encoded = os.fsencode(directory)
         kind = next((kind for kind, name in _XATTRS if self._attribute(encoded, name) in _SET), None)
         owner = _owner(directory) if kind else None
         if kind is None or owner is None:
             return None
         if self._root_owner is None:
-            self._root_owner = _owner(self._root) or 0
+            self._root_owner = _owner(str(self._roots.cgroup)) or 0
         return Preference(kind, owner, self._root_owner)
 
 

@@ -131,7 +131,7 @@ class CgroupHandle:
         self.fd = -1
         self.path = path
         try:
-            self.fd = os.open(f"{roots.cgroup}{path}", _DIRECTORY)
+            self.fd = os.open(roots.of_cgroup(path), _DIRECTORY)
         except OSError as error:
             if error.errno in _GONE:
                 raise TargetGone(f"{path} has gone") from None

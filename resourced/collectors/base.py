@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from resourced.errors import Unavailable
+from resourced.names import raw_of
 
 S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)
@@ -20,6 +21,14 @@ class Roots:
     proc: Path = Path("/proc")
     sys: Path = Path("/sys")
     cgroup: Path = Path("/sys/fs/cgroup")
+
+    def of_cgroup(self, path: str) -> str:
+        """Return where a cgroup is, as functions of the system take it.
+
+        Args:
+            path: Below the root of the tree, as `names.name_of` writes it.
+        """
+        return os.fsdecode(os.fsencode(self.cgroup) + raw_of(path)).rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)

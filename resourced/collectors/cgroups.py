@@ -10,6 +10,7 @@ from resourced.collectors.base import Roots, read_text
 from resourced.collectors.cgroupfiles import parse_cpu_max, parse_flat, parse_io_stat, parse_number
 from resourced.collectors.pressure import PressureOfSample, parse_pressure
 from resourced.errors import Unavailable
+from resourced.names import name_of
 
 T = TypeVar("T")
 
@@ -154,7 +155,7 @@ class CgroupsCollector:
 
     def _walk(self, path: str, depth: int) -> Iterator[tuple[str, int]]:
         """Yield path and inode of a node and of those below it; what vanishes meanwhile is left out."""
-        directory = f"{self._root}{path}".rstrip("/")
+        directory = self._roots.of_cgroup(path)
         try:
             inode = os.stat(directory).st_ino  # noqa: PTH116 - hundreds of times a second
             yield path, inode
@@ -167,7 +168,8 @@ class CgroupsCollector:
                 return
             raise
         for child in children:
-            yield from self._walk(f"{path.rstrip('/')}/{child}", depth + 1)
+            name = child if child.isascii() else name_of(os.fsencode(child))
+            yield from self._walk(f"{path.rstrip('/')}/{name}", depth + 1)
 
     def _directory(self, path: str, inode: int) -> _Directory:
         known = self._known.get(path)
@@ -175,7 +177,7 @@ class CgroupsCollector:
             return known
         if known is not None:
             self._forget(path)
-        made = _Directory(f"{self._root}{path}".rstrip("/"), path, inode)
+        made = _Directory(self._roots.of_cgroup(path), path, inode)
         self._known[path] = made
         return made
 

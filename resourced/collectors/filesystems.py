@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from resourced.collectors.base import KeptFile, Roots
 from resourced.collectors.mounts import Mount, choose, parse_mountinfo
+from resourced.names import raw_of
 
 Statvfs = Callable[[str], os.statvfs_result]
 
@@ -52,7 +53,7 @@ Answer = tuple[SpaceSample | None, str | None]
 def ask(statvfs: Statvfs, path: str) -> Answer:
     """Return the space of the file system at `path`, or why it is unknown."""
     try:
-        found = statvfs(path)
+        found = statvfs(os.fsdecode(raw_of(path)))
     except OSError as error:
         return None, f"statvfs of {path} failed: {error.strerror or error}"
     unit = found.f_frsize or found.f_bsize

@@ -3,12 +3,12 @@
 https://docs.kernel.org/filesystems/proc.html#proc-pid-mountinfo-information-about-mounts
 """
 
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from resourced.errors import ParseError
+from resourced.names import name_of
 
 # fmt: off
 _PSEUDO = frozenset((
@@ -102,4 +102,4 @@ def choose(mounts: Iterable[Mount]) -> list[Mount]:
 
 def _unescape(text: bytes) -> str:
     r"""Return the text with the kernel's escapes replaced: \040 is a space, \011 a tab, \012 a newline, \134 a \."""
-    return os.fsdecode(_ESCAPE.sub(lambda found: bytes((int(found[1], 8) & 0xFF,)), text) if b"\\" in text else text)
+    return name_of(_ESCAPE.sub(lambda found: bytes((int(found[1], 8) & 0xFF,)), text) if b"\\" in text else text)

@@ -14,6 +14,7 @@ from pathlib import Path
 from resourced.collectors.base import KeptFile, Roots, read_int
 from resourced.collectors.rarely import Rarely
 from resourced.errors import ParseError, Unavailable
+from resourced.names import name_of, raw_of
 
 IGNORED = ("veth*",)
 """Interfaces that are left out by default: one a container, and the bridge behind them counts the same."""
@@ -101,7 +102,7 @@ def parse_net_dev(content: bytes, source: str) -> dict[str, Traffic]:
         except ValueError as error:
             wanted = "an interface's name, a colon and sixteen whole numbers"
             raise ParseError(source, line.decode(errors="replace"), wanted) from error
-        interfaces[os.fsdecode(name.strip())] = Traffic(
+        interfaces[name_of(name.strip())] = Traffic(
             received_bytes,
             received_packets,
             received_errors,
@@ -137,7 +138,7 @@ class _Interface:
     __slots__ = ("_directory", "_operstate", "_state", "link")
 
     def __init__(self, roots: Roots, name: str) -> None:
-        self._directory = roots.sys / "class/net" / name
+        self._directory = roots.sys / "class/net" / os.fsdecode(raw_of(name))
         self._operstate = KeptFile(self._directory / "operstate")
         self._state: str | None = None
         self.link = Rarely(self._read_link, _LINK_SECONDS)

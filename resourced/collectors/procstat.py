@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from resourced.errors import ParseError
+from resourced.names import name_of
 
 KERNEL_THREAD = 0x00200000
 """PF_KTHREAD in the field `flags` of /proc/PID/stat."""
@@ -92,7 +93,7 @@ def parse_cgroup(raw: bytes) -> str | None:
     """Return the path in the v2 tree of /proc/PID/cgroup; None on a host with cgroup v1 alone."""
     for line in raw.splitlines():
         if line.startswith(b"0::"):
-            return line[3:].removesuffix(b" (deleted)").decode(errors="replace")
+            return name_of(line[3:].removesuffix(b" (deleted)"))
     return None
 
 

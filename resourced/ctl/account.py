@@ -22,7 +22,7 @@ def daemon_lines(daemon: Mapping[str, Any], collectors: Mapping[str, Any]) -> It
     """
     yield from _lines(daemon, collectors)
     more = {name: value for name, value in daemon.items() if name not in _TOLD}
-    for line in render.pairs(more).splitlines():
+    for line in render.pairs(more).split("\n"):
         yield "", line
 
 

@@ -91,7 +91,10 @@ def approve(session: Session, identity: str) -> None:
 @click.argument("identity", metavar="ID")
 @common
 def veto(session: Session, identity: str) -> None:
-    """Call a decision off, whether it waits or is under way; what can be undone is undone."""
+    """Call a decision off and undo what can be undone.
+
+    It may wait or be under way. Its target is left alone for 15 minutes.
+    """
     with session.client() as client:
         body = client.veto(identity)
     _done(session, body, f"Decision {identity} is called off.")

@@ -14,8 +14,12 @@ _SHADE = "░"
 SCALE_WIDTH = 12
 """Columns for the scale at the left of a plot."""
 _DAY_SECONDS = 86400
-_CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "�")
-"""Names come from processes and units, which anybody may choose; none may move the cursor."""
+_CONTROL = {
+    **dict.fromkeys((*range(32), *range(127, 160), *range(0x2028, 0x202F), *range(0x2066, 0x206A)), "�"),
+    **{0xF780 + byte - 0x80: f"\\x{byte:02x}" for byte in range(0x80, 0x100)},
+}
+"""Names come from processes and units, which anybody may choose; none may move the cursor, begin a line, or turn the
+order of what follows. A byte that is no character, for which `resourced.names` has a sign, is shown as its number."""
 _BRACES = str.maketrans("", "", "{}")
 """UCUM writes what is counted in braces, as in {page}/s."""
 

@@ -27,7 +27,7 @@ def colour_wanted() -> bool:
 def show(text: str) -> None:
     """Print lines; what is wider than the terminal is cut, so that no line wraps."""
     columns = width()
-    click.echo("\n".join(cut(line, columns) for line in text.splitlines()) if columns else text)
+    click.echo("\n".join(cut(line, columns) for line in text.split("\n")) if columns else text)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
@@ -37,7 +37,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -
 
 def lined(text: str) -> None:
     """Print a table that is text already, its first line bold on a terminal."""
-    head, *body = text.splitlines()
+    head, *body = text.split("\n")
     columns = width()
     head = cut(head, columns) if columns else head
     click.echo(click.style(head, bold=True) if colour_wanted() else head)

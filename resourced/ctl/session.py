@@ -56,8 +56,10 @@ class Session:
             fail(str(error), exit_code(error))
 
     def show_json(self, value: Any) -> None:
-        """Print a value as JSON: indented on a terminal, on one line otherwise."""
-        click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+        """Print a value as JSON: on a terminal indented and in ASCII, of which it obeys nothing; else on one line."""
+        shown = sys.stdout.isatty()
+        text = json.dumps(value, ensure_ascii=shown, indent=2 if shown else None)
+        click.echo(text.replace("\x7f", "\\u007f"))
 
 
 def exit_code(error: ClientError) -> Exit:

@@ -45,7 +45,7 @@ def store_text(stats: dict[str, Any], indent: str = "") -> str:
     ]
     if rows:
         table = render.columns(("TIER", "SIZE", "VALUES", "BYTES/VALUE", "FROM", "TO"), rows, left=1)
-        lines += [f"{indent}{line}" for line in table.splitlines()]
+        lines += [f"{indent}{line}" for line in table.split("\n")]
     return "\n".join(lines)
 
 

@@ -65,7 +65,7 @@ class Live:
         body = read(self._client, chosen.by)
         found = rows_of(body, chosen)
         text = table(found, chosen.by) if found else textwrap.fill(nobody(body, chosen), columns)
-        titles, *rows = text.splitlines()
+        titles, *rows = text.split("\n")
         drawn = Text(no_wrap=True, overflow="crop")
         for line in above:
             drawn.append(screen.cut(line, columns) + "\n")

@@ -217,6 +217,11 @@ class Keeper:
             if readers is not None and self.readers is readers:
                 self._failed(error)
 
+    def fault(self, error: Exception) -> None:
+        """Learn of an error that nobody foresaw: it is told, and the store is opened anew after a while."""
+        with self._lock:
+            self._failed(HistoryError(f"a fault in resourced: {type(error).__name__}: {error}"))
+
     def _failed(self, error: HistoryError) -> None:
         self._drop()
         if isinstance(error, HistoryCorrupt) and self._directory is not None:

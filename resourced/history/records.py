@@ -33,6 +33,11 @@ class Entry:
     item: Item | tuple[str, str]
 
 
+def _plain(text: str | None) -> str | None:
+    """Return what SQLite can take: no record must keep all others from being written."""
+    return None if text is None else text.encode("utf-8", "replace").decode()
+
+
 def write_entry(connection: sqlite3.Connection, entry: Entry) -> None:
     """Write one record within a transaction; writing it again changes nothing."""
     item = entry.item
@@ -44,9 +49,9 @@ def write_entry(connection: sqlite3.Connection, entry: Entry) -> None:
                 item.id,
                 item.time,
                 item.rule,
-                target.unit if target else None,
+                _plain(target.unit) if target else None,
                 target.uid if target else None,
-                target.name if target and target.scope is Scope.USER else None,
+                _plain(target.name) if target and target.scope is Scope.USER else None,
                 to_text(item),
             ),
         )

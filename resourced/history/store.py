@@ -61,6 +61,8 @@ def translated() -> Iterator[None]:
         raise translate(error) from error
     except OSError as error:
         raise HistoryError(error.strerror or str(error)) from error
+    except (ValueError, OverflowError, TypeError) as error:  # what SQLite can't take
+        raise HistoryError(f"{type(error).__name__}: {error}") from error
 
 
 class Store:

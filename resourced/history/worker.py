@@ -45,8 +45,14 @@ class Worker:
             self._wake.clear()
             if self._stopping.is_set():
                 return
-            self._keeper.flush()
-            while not self._stopping.is_set() and self._keeper.step():
-                if self._wake.wait(_STEP_PAUSE_SECONDS):
-                    self._wake.clear()
-                    self._keeper.flush()
+            try:
+                self._work()
+            except Exception as error:  # noqa: BLE001 - whatever fails, samples must go on being written once they can
+                self._keeper.fault(error)
+
+    def _work(self) -> None:
+        self._keeper.flush()
+        while not self._stopping.is_set() and self._keeper.step():
+            if self._wake.wait(_STEP_PAUSE_SECONDS):
+                self._wake.clear()
+                self._keeper.flush()

@@ -81,7 +81,7 @@ def whole_unit(identity: Identity, roots: Roots, *, of: int | None) -> str:
         raise ActionRefused(f"process {identity.process.pid} lives in no service and no scope of its own")
     path = cgroup[: cgroup.rindex(f"/{unit}") + len(unit) + 1]
     try:
-        handle = CgroupHandle(path, Path(f"{roots.cgroup}{path}").stat().st_ino, roots)
+        handle = CgroupHandle(path, Path(roots.of_cgroup(path)).stat().st_ino, roots)
     except (OSError, TargetGone, ActionFailed) as error:
         raise ActionRefused(f"{path} can't be looked at: {error}") from error
     try:

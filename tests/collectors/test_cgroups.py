@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_core import to_json
 
+from resourced.actions.handles import CgroupHandle
 from resourced.collectors.base import Roots, Taken
 from resourced.collectors.cgroups import CgroupsCollector, CgroupsSample
+from resourced.collectors.procstat import parse_cgroup
 from resourced.errors import ParseError, Unavailable
 from resourced.snapshot.cgroups import Cgroups, derive_cgroups
 
@@ -105,6 +108,20 @@ def test_a_node_is_shown_with_all_that_is_told_of_it(tree: Tree, watch: Watch) -
     assert node.pressure_memory.some.avg10_share == 0.01
     assert node.cpu_utilization is None, "nothing is known of the time before"
     assert node.memory_growth_bytes_per_second is None
+
+
+def test_a_name_that_is_no_text_is_read_shown_and_found_again(tree: Tree, watch: Watch) -> None:
+    raw = b"/user.slice/x\xff.service"
+    tree.put(os.fsdecode(raw))
+    nodes = watch.tick().nodes
+    [path] = [each for each in nodes if each.startswith("/user.slice/")]
+
+    assert to_json(nodes[path])
+    assert nodes[path].memory_bytes == 1048576
+    assert parse_cgroup(b"0::" + raw + b"\n") == path, "its processes belong to it"
+    handle = CgroupHandle(path, nodes[path].inode or 0, tree.roots)
+    assert handle.read("memory.current") == "1048576"
+    handle.close()
 
 
 def test_rates_are_over_the_time_between_two_samples(tree: Tree, watch: Watch) -> None:

@@ -1,11 +1,10 @@
-import os
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from resourced.collectors.mounts import Mount, choose, parse_mountinfo
 from resourced.errors import ParseError
+from resourced.names import raw_of
 
 
 def mount(path: str, kind: str = "ext4", number: str = "8:1", *, read_only: bool = False) -> Mount:
@@ -46,7 +45,7 @@ def test_any_name_is_read_back_from_the_kernels_escapes(name: bytes) -> None:
 
     found = parse_mountinfo(b"1 2 3:4 / /%b rw - ext4 /dev/sda1 rw\n" % escaped, "f")
 
-    assert os.fsencode(found[0].path) == b"/" + name
+    assert raw_of(found[0].path) == b"/" + name
 
 
 @pytest.mark.parametrize(

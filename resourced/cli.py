@@ -9,14 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import shell_complete
 
 from resourced import __version__
 from resourced.errors import ConfigError
+from resourced.streams import drop_output, fill_streams, told_unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from resourced.configfiles import Loaded
+
+
+_COMPLETE = "_RESOURCED_COMPLETE"
+"""The variable by which a shell asks for completions."""
 
 
 class Exit(IntEnum):
@@ -169,27 +175,32 @@ def _summary(loaded: "Loaded") -> str:
 
 def main() -> None:
     """Run resourced and end the process with one of the codes of `Exit`."""
+    fill_streams()
     raise SystemExit(_main(sys.argv[1:]))
 
 
 def _main(arguments: list[str]) -> int:
+    asked = os.environ.get(_COMPLETE)
+    if asked:
+        return shell_complete(group, {}, "resourced", _COMPLETE, asked)
+    code: int
     try:
         # Not group.main(): it takes a reader that went away for a failure.
         with group.make_context("resourced", arguments) as context:
-            code: int = group.invoke(context)
-        getattr(sys.stdout, "flush", bool)()  # there is none where the caller has closed it
+            code = group.invoke(context)
+        getattr(sys.stdout, "flush", bool)()  # there is none where a caller in this process has closed it
     except click.exceptions.Exit as end:  # --help, --version
-        return end.exit_code
+        code = end.exit_code
     except click.ClickException as error:
         error.show()
-        return Exit.USAGE
+        code = Exit.USAGE
     except (click.Abort, KeyboardInterrupt):
-        return Exit.INTERRUPTED
+        code = Exit.INTERRUPTED
     except BrokenPipeError:
-        # The interpreter flushes once more at the end, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return Exit.PIPE_CLOSED
-    except Exception:  # noqa: BLE001 - a fault must not look like a verdict of check-config
-        traceback.print_exc()
-        return Exit.FAILED
+        drop_output()
+        code = Exit.PIPE_CLOSED
+    except Exception as error:  # noqa: BLE001 - a fault must not look like a verdict of check-config
+        if not told_unwritable("resourced", error):
+            traceback.print_exc()
+        code = Exit.FAILED
     return code

@@ -132,9 +132,12 @@ def _weights(value: Any) -> Any:
     """A list of strategies is a table whose weights halve from one to the next."""
     if isinstance(value, str):
         value = [value]
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
         return {name: 0.5**position for position, name in enumerate(value)}
     return value
+
+
+_Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class RuleConfig(_Strict):
@@ -178,7 +181,7 @@ class RuleConfig(_Strict):
     """What a target must free at least: a share of the resource's total, or an amount."""
     scope: Scope = Scope.UNIT
     """What is pruned: a process, process tree, unit, slice, user, GPU process or workload."""
-    rank: Annotated[dict[Strategy, float], BeforeValidator(_weights)] = Field(
+    rank: Annotated[dict[Strategy, _Weight], BeforeValidator(_weights)] = Field(
         default_factory=lambda: {Strategy.LARGEST: 1.0}, min_length=1
     )
     """Strategies by weight, or a list whose weights halve."""

@@ -167,6 +167,8 @@ def _line(lines: Mapping[Key, int], key: Key) -> int | None:
 
 
 def _drop_ins(path: Path, reading: _Reading) -> list[Path]:
+    if not path.name:  # the root directory, which is refused as a file
+        return []
     directory = path.with_name(f"{path.name}.d")
     try:
         found = sorted(directory.iterdir())
@@ -201,6 +203,9 @@ def _read_file(path: Path, reading: _Reading, *, required: bool) -> None:
         return
     except RecursionError:
         reading.faults.append(Fault(Origin("file", str(path)), (), "arrays or tables are nested too deeply"))
+        return
+    except ValueError as error:  # a number of thousands of digits
+        reading.faults.append(Fault(Origin("file", str(path)), (), str(error)))
         return
     lines = key_lines(text)
     reading.layers.append(Layer(data, lambda key: Origin("file", str(path), _line(lines, key))))

@@ -179,33 +179,42 @@ class Daemon:
         """
         async with self._reloading:
             self._notifier.reloading()
+            status = "running; the configuration on disk was refused, see the log"
             try:
-                loaded = await asyncio.to_thread(self._load)
-                rules, access = rules_of(loaded.config), access_settings(loaded.config)
-                renewed = await asyncio.to_thread(self._front.renew_certificate)
+                await self._reload()
+                status = self._keeper.summary()
             except ConfigError as error:
                 self._report("config_refused", {"reason": str(error)})
-                self._notifier.ready("running; the configuration on disk was refused, see the log")
                 raise
-            before, config = self._loaded.config, loaded.config
-            keys = changed_keys(before, config)
-            self._loaded = loaded
-            self._manager.interval_seconds = config.sampling.interval
-            if any(key.startswith(("sampling.", "collectors.")) for key in keys):
-                await asyncio.to_thread(self._monitor.reconfigure, sources_of(config), switched_off(config))
-            if any(key.startswith(("rule.", "policy.", "actions.")) for key in keys):
-                await asyncio.to_thread(self._manager.set_rules, rules)
-                self._acting.settle(action_settings(config), guard_settings(config))
-                self._lock_memory()
-            self._front.set_access(access)
-            if "log.level" in keys:
-                journal.set_level(config.log.level)
-            later = needs_restart(keys)
-            told = {"changed": ", ".join((*keys, *(["the certificate"] if renewed else []))) or "nothing"}
-            if later:
-                told["waits_for_restart"] = ", ".join(later)
-            self._report("daemon_reloaded", told)
-            self._notifier.ready(self._keeper.summary())
+            except Exception as error:
+                reason = f"a fault in resourced: {type(error).__name__}: {error}"
+                self._report("config_refused", {"reason": reason})
+                raise ConfigError(reason) from error
+            finally:
+                self._notifier.ready(status)  # or systemd believes for ever that it reloads
+
+    async def _reload(self) -> None:
+        loaded = await asyncio.to_thread(self._load)
+        rules, access = rules_of(loaded.config), access_settings(loaded.config)
+        renewed = await asyncio.to_thread(self._front.renew_certificate)
+        before, config = self._loaded.config, loaded.config
+        keys = changed_keys(before, config)
+        self._loaded = loaded
+        self._manager.interval_seconds = config.sampling.interval
+        if any(key.startswith(("sampling.", "collectors.")) for key in keys):
+            await asyncio.to_thread(self._monitor.reconfigure, sources_of(config), switched_off(config))
+        if any(key.startswith(("rule.", "policy.", "actions.")) for key in keys):
+            await asyncio.to_thread(self._manager.set_rules, rules)
+            self._acting.settle(action_settings(config), guard_settings(config))
+            self._lock_memory()
+        self._front.set_access(access)
+        if "log.level" in keys:
+            journal.set_level(config.log.level)
+        later = needs_restart(keys)
+        told = {"changed": ", ".join((*keys, *(["the certificate"] if renewed else []))) or "nothing"}
+        if later:
+            told["waits_for_restart"] = ", ".join(later)
+        self._report("daemon_reloaded", told)
 
     async def _reload_by_signal(self) -> None:
         with contextlib.suppress(ConfigError):  # it has been reported

@@ -192,6 +192,41 @@ def test_a_closed_output_is_no_fault(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (Exit.OK, b"")
 
 
+@pytest.mark.parametrize("module", ["resourced", "resourced.ctl"])
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_no_fault(module: str, closed: str) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" -m {module} --version {closed}', sys.executable], check=False, capture_output=True
+    )
+
+    assert (done.returncode, done.stderr) == (Exit.OK, b"")
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "code"), [("resourced", "default-config", 70), ("resourcectl", "--help", 1)]
+)
+def test_a_full_disk_is_told_in_a_sentence(program: str, words: str, code: int) -> None:
+    module = "resourced" if program == "resourced" else "resourced.ctl"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", module, words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert done.returncode == code
+    assert done.stderr == f"{program}: what is printed can't be written: No space left on device\n"
+
+
+@pytest.mark.parametrize(("shell", "word"), [("bash", "1"), ("zsh", "1"), ("fish", "check")])
+def test_a_shell_is_told_what_may_follow(shell: str, word: str) -> None:
+    asked = {"_RESOURCED_COMPLETE": f"{shell}_complete", "COMP_WORDS": "resourced ", "COMP_CWORD": word}
+    done = subprocess.run(
+        [sys.executable, "-m", "resourced"], env={**os.environ, **asked}, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (Exit.OK, "")
+    assert "check-config" in done.stdout
+
+
 # run: the daemon itself is replaced, for it is tested on its own.
 
 

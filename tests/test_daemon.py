@@ -1,5 +1,6 @@
 """The whole daemon, as a process: started, asked, reloaded, hindered, killed."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -9,14 +10,17 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import jsonschema
 import pytest
 
 from resourced.api.health import HEALTH
+from resourced.daemon import Daemon as DaemonInside
+from resourced.errors import ConfigError
 from tests.nvml.build import build, compiler
 from tests.nvml.control import FakeNvml
 from tests.running import Daemon, running, settings
@@ -217,6 +221,28 @@ def test_the_level_of_the_log_and_a_reload_by_the_api(daemon: Daemon) -> None:
     assert "nonsense" in refused.text
     with daemon.tcp() as client:
         assert client.post("/reload").status_code in (401, 403)
+
+
+async def test_a_reload_that_meets_a_fault_is_told_and_over() -> None:
+    told: list[str] = []
+    reported: list[tuple[str, Mapping[str, Any]]] = []
+
+    async def fault() -> None:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    notifier = SimpleNamespace(reloading=lambda: told.append("reloading"), ready=told.append)
+    daemon = SimpleNamespace(
+        _reloading=asyncio.Lock(),
+        _notifier=notifier,
+        _reload=fault,
+        _report=lambda event, fields: reported.append((event, fields)),
+    )
+    with pytest.raises(ConfigError, match="nobody foresaw this"):
+        await DaemonInside.reload(cast("DaemonInside", daemon))
+
+    assert told == ["reloading", "running; the configuration on disk was refused, see the log"]
+    reason = "a fault in resourced: ZeroDivisionError: nobody foresaw this"
+    assert reported == [("config_refused", {"reason": reason})]
 
 
 def test_killed_it_loses_no_more_than_what_was_not_written_yet(tmp_path: Path) -> None:

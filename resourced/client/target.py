@@ -26,8 +26,8 @@ class Target:
 
 def candidates(environment: Mapping[str, str]) -> list[Path]:
     """Return the sockets at which a daemon may listen, the system's first."""
-    runtime = environment.get("XDG_RUNTIME_DIR")
-    return [SYSTEM_SOCKET, *([Path(runtime) / "resourced/resourced.sock"] if runtime else [])]
+    runtime = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    return [SYSTEM_SOCKET, Path(runtime) / "resourced/resourced.sock"]
 
 
 def find_target(target: str | None = None, environment: Mapping[str, str] = os.environ) -> Target:
@@ -44,5 +44,6 @@ def find_target(target: str | None = None, environment: Mapping[str, str] = os.e
     if named:
         return Target("http://localhost", named.removeprefix("unix:"))
     usual = candidates(environment)
-    found = next((path for path in usual if path.exists()), usual[0])
+    # Not Path.exists: it raises where somebody else's directory is in the way, as after su.
+    found = next((path for path in usual if os.path.exists(path)), usual[0])  # noqa: PTH110
     return Target("http://localhost", str(found))

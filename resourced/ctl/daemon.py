@@ -13,7 +13,10 @@ _LEVELS = ("critical", "error", "warning", "notice", "info", "debug")
 @click.argument("level", type=click.Choice(_LEVELS))
 @common
 def log_level(session: Session, level: str) -> None:
-    """Change how much the daemon logs, until it starts again, gets SIGUSR2, or reloads another `log.level`."""
+    """Change how much the daemon logs, for now.
+
+    It lasts until the daemon starts again, gets SIGUSR2, or reloads another `log.level`.
+    """
     with session.client() as client:
         body = client.set_log_level(level)
     session.show_json(body) if session.as_json else screen.show(f"The daemon logs {level} and graver now.")

@@ -91,7 +91,7 @@ def approve(session: Session, identity: str) -> None:
 @click.argument("identity", metavar="ID")
 @common
 def veto(session: Session, identity: str) -> None:
-    """Call a decision off and undo what can be undone.
+    """Call a decision off, undo what can be undone.
 
     It may wait or be under way. Its target is left alone for 15 minutes.
     """

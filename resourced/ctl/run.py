@@ -7,22 +7,29 @@ import click
 
 from resourced.ctl.app import app
 from resourced.ctl.exits import Exit
+from resourced.streams import told_unwritable
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the verb and return the exit code."""
     output = sys.stdout
+    code: int = Exit.OK
     try:
         app.main(list(arguments), prog_name="resourcectl", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as ended:
-        return ended.exit_code
+        code = ended.exit_code
     except click.ClickException as error:
         error.show()
-        return Exit.USAGE
+        code = Exit.USAGE
     except (KeyboardInterrupt, click.Abort):
-        return Exit.INTERRUPTED
+        code = Exit.INTERRUPTED
     except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else Exit.FAILED
         if sys.stdout is not output:  # click meets the broken pipe first, covers standard output, and ends with 1
-            return Exit.PIPE_CLOSED
-        return ended.code if isinstance(ended.code, int) else Exit.FAILED
-    return Exit.OK
+            code = Exit.PIPE_CLOSED
+    except OSError as error:
+        if not told_unwritable("resourcectl", error):
+            raise
+        code = Exit.FAILED
+    return code

@@ -2,13 +2,13 @@
 
 import os
 import select
+import signal
 import sys
 import termios
 import textwrap
 import tty
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live as Display
@@ -21,6 +21,9 @@ from resourced.ctl.toprows import Selection, rows_of, table
 
 _BY = {"p": "process", "u": "unit", "o": "user", "g": "gpu"}
 _SORT = {"c": "cpu", "m": "memory", "i": "io", "s": "swap", "n": "name"}
+_ESCAPE = "\x1b"
+_QUIT = ("q", _ESCAPE)
+"""Arrows and the wheel of the mouse begin with an escape too, and mean nothing here."""
 _HELP = "q quit  by: p process u unit o user g gpu  sort: c m i s n  t tree"
 
 
@@ -41,13 +44,14 @@ class Live:
 
     def run(self) -> None:
         """Draw until the user has enough."""
-        with _keys() as keyboard, Display(console=self._console, screen=True, auto_refresh=False) as display:
+        display = Display(console=self._console, screen=True, auto_refresh=False)
+        with _Terminal(display) as terminal:
             while True:
                 display.update(self._draw(), refresh=True)
-                key = _pressed(keyboard, self._interval)
-                if key in {"q", "\x1b"}:
-                    return
-                self._obey(key)
+                for key in terminal.pressed(self._interval):
+                    if key in _QUIT:
+                        return
+                    self._obey(key)
 
     def _obey(self, key: str) -> None:
         if key in _BY:
@@ -76,22 +80,59 @@ class Live:
         return drawn if screen.colour_wanted() else Text(drawn.plain, no_wrap=True, overflow="crop")
 
 
-@contextmanager
-def _keys() -> Iterator[int | None]:
-    """Yield where single keys can be read; None where standard input is no terminal."""
-    if not sys.stdin.isatty():
-        yield None
-        return
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    tty.setcbreak(descriptor)
-    try:
-        yield descriptor
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+class _Terminal:
+    """The terminal while something is shown on it all over: it is as it was at the end, however that comes.
+
+    Args:
+        display: What is shown.
+    """
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._keyboard = sys.stdin.fileno() if sys.stdin.isatty() else None
+        self._usual: Any = None
+        self._handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            self._handlers[number] = signal.signal(number, _end)
+        self._handlers[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._stop)
+        self._take()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._give_back()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def pressed(self, seconds: float) -> list[str]:
+        """Return the keys that were pressed within a time: letters, or what a special key sends."""
+        if self._keyboard is None:
+            select.select([], [], [], seconds)
+            return []
+        ready, _, _ = select.select([self._keyboard], [], [], seconds)
+        text = os.read(self._keyboard, 64).decode("ascii", "replace") if ready else ""
+        return [text] if text.startswith(_ESCAPE) else list(text)
+
+    def _take(self) -> None:
+        if self._keyboard is not None:
+            self._usual = termios.tcgetattr(self._keyboard)
+            tty.setcbreak(self._keyboard)
+        self._display.start()
+
+    def _give_back(self) -> None:
+        self._display.stop()
+        if self._keyboard is not None:
+            termios.tcsetattr(self._keyboard, termios.TCSAFLUSH, self._usual)
+
+    def _stop(self, number: int, _frame: object) -> None:
+        """Stop as asked (Ctrl-Z), with the terminal given back to the shell until it goes on."""
+        self._give_back()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        signal.signal(number, self._stop)
+        self._take()
 
 
-def _pressed(keyboard: int | None, seconds: float) -> str:
-    """Return the key that was pressed within a time, or nothing."""
-    ready, _, _ = select.select([keyboard] if keyboard is not None else [], [], [], seconds)
-    return os.read(ready[0], 1).decode("ascii", "replace") if ready else ""
+def _end(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)

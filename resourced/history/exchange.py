@@ -173,4 +173,8 @@ def import_recording(path: Path, directory: Path) -> None:
         directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         partial = target.with_suffix(".part")
         shutil.copyfile(path, partial)
+        partial.chmod(0o640)
+        if os.geteuid() == 0:  # whoever runs the daemon owns the directory, and must be able to open what is in it
+            owner = directory.stat()
+            os.chown(partial, owner.st_uid, owner.st_gid)
         partial.rename(target)

@@ -1,5 +1,7 @@
 """Lines for people on a terminal, and JSON lines for everything else that isn't the journal."""
 
+import os
+import select
 import threading
 from datetime import UTC, datetime
 from typing import TextIO
@@ -17,27 +19,50 @@ _COLOURS = {
     Priority.DEBUG: "2",
 }
 _RESERVED = frozenset({"time", "level", "priority", "event", "message", "logger", "message_id", "code", "exception"})
+_AT_ONCE = select.PIPE_BUF
+"""A pipe that takes anything takes as much without waiting."""
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 """What could move the cursor or change colours of a terminal is shown, not sent."""
 
 
 class _StreamSink:
-    """Writes lines to a stream; one that is closed or full loses them."""
+    """Writes lines to a stream; one that is closed or full, or that nobody reads, loses them.
+
+    Whoever logs may be the one that must act, so none is kept waiting by a pipe or a terminal that stands still.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
+        self._cut = False
         self.dropped = 0
         """Lines lost since the start."""
 
     def write(self, record: Record) -> None:
-        text = self.render(record).encode("utf-8", "backslashreplace").decode()
+        line = self.render(record).encode("utf-8", "backslashreplace") + b"\n"
         with self._lock:
             try:
-                self._stream.write(text + "\n")
-                self._stream.flush()
+                told = self._send(line)
             except (OSError, ValueError):
-                self.dropped += 1
+                told = False
+            self.dropped += not told
+
+    def _send(self, line: bytes) -> bool:
+        """Write a line; return whether it was written as a whole."""
+        try:
+            descriptor = self._stream.fileno()
+        except OSError:  # a stream in memory
+            self._stream.write(line.decode())
+            return True
+        if self._cut:  # a line that was broken off ends here
+            line = b"\n" + line
+        for at in range(0, len(line), _AT_ONCE):
+            if not _takes(descriptor):
+                self._cut |= at > 0
+                return False
+            os.write(descriptor, line[at : at + _AT_ONCE])
+        self._cut = False
+        return True
 
     def close(self) -> None:
         """Do nothing: the stream belongs to the process."""
@@ -96,6 +121,13 @@ class ConsoleSink(_StreamSink):
 
     def _paint(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour and text else text
+
+
+def _takes(descriptor: int) -> bool:
+    """Return whether a write would not wait."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return any(events & select.POLLOUT for _, events in poll.poll(0))
 
 
 def _safe(text: str) -> str:

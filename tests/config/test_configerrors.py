@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from resourced.configfiles import load
+from resourced.errors import ConfigError
 from tests.config.fakes import faults, write
 
 
@@ -80,6 +82,16 @@ from tests.config.fakes import faults, write
             "5: rule.a.rank: is empty; it needs at least one entry",
         ),
         ("[[rule]]\nname = 'a'\nmetric = 'a'\nabove = 1\nrank = ['biggest']", "5: rule.a.rank.biggest"),
+        ("[[rule]]\nname = 'a'\nmetric = 'a'\nabove = 1\nrank = [{ largest = 1 }]", "5: rule.a.rank: is a table"),
+        (
+            "[[rule]]\nname = 'a'\nmetric = 'a'\nabove = 1\nrank = { largest = nan }",
+            "5: rule.a.rank.largest: found nan",
+        ),
+        (
+            "[[rule]]\nname = 'a'\nmetric = 'a'\nabove = 1\nrank = { largest = inf }",
+            "5: rule.a.rank.largest: found inf",
+        ),
+        ("[[rule]]\nname = 'a'\nmetric = 'a'\nabove = 1\nrank = { largest = 0 }", "5: rule.a.rank.largest: found 0"),
         ("[[rule]]\nname = 'a'\nmetric = 'a'\nabove = 1\nsteps = [{grace = 1}]", "5: rule.a.steps.0.step: is missing"),
         ("[[rule]]\nname = 'a'\nmetric = 'a'\nabove = 1\nonly = 3", "5: rule.a.only: is a table; found 3"),
         (
@@ -165,3 +177,14 @@ def test_faults_of_several_files_come_file_by_file(tmp_path: Path) -> None:
         "RESOURCED_API__TOP",
         "--set",
     ]
+
+
+def test_a_number_of_thousands_of_digits_is_a_fault_like_others(tmp_path: Path) -> None:
+    [fault] = faults(write(tmp_path / "r.toml", f"[api]\nport = {'1' * 5000}\n"))
+    assert fault.startswith("r.toml: ")
+    assert "digits" in fault
+
+
+def test_the_root_directory_is_no_file() -> None:
+    with pytest.raises(ConfigError, match="/: is a directory; name a file"):
+        load([Path("/")], environ={}, options=())

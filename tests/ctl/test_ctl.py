@@ -180,21 +180,20 @@ def test_a_reader_that_goes_away_is_no_traceback(daemon: FakeDaemon) -> None:
     assert (done.returncode, done.stderr) == (Exit.PIPE_CLOSED, b"")
 
 
-def test_top_is_live_on_a_terminal_until_interrupted(daemon: FakeDaemon) -> None:
+def test_json_on_a_terminal_holds_nothing_that_it_would_obey(daemon: FakeDaemon) -> None:
+    status, body = daemon.answers["GET /workloads"]
+    odd = [{**each, "name": "a\x9b2J\x7f\u2028b"} for each in body["workloads"]]
+    daemon.answers["GET /workloads"] = (status, {**body, "workloads": odd})
     master, slave = pty.openpty()
-    command = [sys.executable, "-m", "resourced.ctl", "top", "--interval", "0.2"]
     with subprocess.Popen(
-        command, stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    ) as process:
+        [sys.executable, "-m", "resourced.ctl", "--json", "workloads"], stdin=slave, stdout=slave, stderr=slave
+    ):
         os.close(slave)
         shown = b""
-        while shown.count(b"small") < 2:
-            shown += os.read(master, 65536)
-        process.send_signal(2)
         with contextlib.suppress(OSError):
-            while os.read(master, 65536):
-                pass
+            while data := os.read(master, 65536):
+                shown += data
     os.close(master)
-    assert process.returncode == Exit.INTERRUPTED
-    assert b"\x1b[?1049h" in shown
-    assert b"\x1b[2J" not in shown.split(b"large", 1)[1][:20]
+    assert shown.isascii()
+    assert b"\x7f" not in shown
+    assert json.loads(shown)[0]["name"] == odd[0]["name"]

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resourced.ctl import render
+from resourced.names import name_of
 
 values = st.lists(st.none() | st.floats(-1e12, 1e12), max_size=300)
 
@@ -50,3 +51,12 @@ def test_quantities_carry_their_unit(value: float | None, unit: str, text: str) 
 def test_unknown_values_are_a_dash() -> None:
     assert [f(None) for f in (render.size, render.speed, render.percent, render.moment)] == ["-"] * 4
     assert render.pairs({"a": None, "b": {"c": [1, 2]}, "d": {}}).splitlines() == ["a  -", "b:", "  c  1, 2", "d  {}"]
+
+
+def test_nothing_in_a_name_moves_the_cursor_begins_a_line_or_turns_the_order() -> None:
+    odd = "a\x1b[2J\x9bb\x7f\u2028c\u2029d\u202ee\u2066f\n"
+    shown = render.safe(odd)
+    assert len(shown.splitlines()) == 1
+    assert shown == "a�[2J�b��c�d�e�f�"
+    assert render.safe(name_of(b"x\xff")) == r"x\xff"
+    assert render.safe("größe-日本") == "größe-日本"

@@ -1,6 +1,8 @@
+import contextlib
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -132,6 +134,28 @@ def test_a_stream_that_is_closed_loses_lines_and_says_how_many() -> None:
     stream.close()
     journal.get_logger("a").info("nobody hears")
     assert journal.lines_dropped() == 1
+
+
+def test_a_pipe_that_nobody_reads_keeps_nobody_waiting() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb") as pipe, os.fdopen(writer, "w") as stream:
+        journal.configure(journal.LogSettings(format="json", repeat_limit=100_000), stream=stream)
+        log = journal.get_logger("a")
+        for number in range(3000):
+            log.info("a line", number=number, more="x" * (number % 9000))
+        lost = journal.lines_dropped()
+        assert 0 < lost < 3000
+        os.set_blocking(reader, False)
+        told = pipe.read(1 << 20)
+        log.info("somebody reads again")
+        told += pipe.read(1 << 20)
+        assert journal.lines_dropped() == lost
+    whole = []
+    for line in told.splitlines():
+        with contextlib.suppress(ValueError):  # the one that was broken off
+            whole.append(json.loads(line)["message"])
+    assert whole[-1] == "somebody reads again"
+    assert len(whole) == 3000 - lost + 1
 
 
 def test_a_malformed_line_of_a_library_does_no_harm(stream: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,6 +21,8 @@ KINDS = ("sample", "decision", "outcome", "rule", "collector", "event", "workloa
 """Kinds of events; samples come only if they are asked for."""
 USUAL = KINDS[1:]
 _QUEUE = 256
+_ENDS_OF_LINES = {"\u0085": b"\\u0085", "\u2028": b"\\u2028", "\u2029": b"\\u2029"}
+"""What some readers of streams take for the end of a line, though it is none, and how JSON may write it instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Event:
 def make_event(kind: str, time: float, value: Any, *, resumable: bool = False, uid: int | None = None) -> Event:
     """Return an event; one that can be resumed from carries an id that sorts by time."""
     data = to_json(value)
+    for character, written in _ENDS_OF_LINES.items():
+        data = data.replace(character.encode(), written)
     identity = f"{time:.6f}-{zlib.crc32(data):08x}" if resumable else None
     head = f"event: {kind}\n" + (f"id: {identity}\n" if identity else "")
     return Event(kind, time, identity, head.encode() + b"data: " + data + b"\n\n", uid)

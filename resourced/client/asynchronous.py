@@ -288,9 +288,9 @@ class AsyncClient(ClientBase):
                 check(response)
             if connected is not None:
                 await connected()
-            async for line in response.aiter_lines():
-                event = parser.feed(line)
-                if event:
+            parser.begin()
+            async for piece in response.aiter_bytes():
+                for event in parser.feed(piece):
                     yield event
 
     async def _chunks(self, call: Call[Any]) -> AsyncIterator[bytes]:

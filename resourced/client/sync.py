@@ -301,12 +301,12 @@ class Client(ClientBase):
                 return
             if connected is not None:
                 connected()
-            for line in response.iter_lines():
-                event = parser.feed(line)
-                if event:
+            parser.begin()
+            for piece in response.iter_bytes():
+                for event in parser.feed(piece):
                     yield event
-                if self._was_interrupted():
-                    return
+                    if self._was_interrupted():
+                        return
 
     def _chunks(self, call: Call[Any]) -> Iterator[bytes]:
         """Yield the body of an answer that is no JSON; it is asked for once, and may take its time."""

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -123,6 +124,17 @@ def test_changes_are_what_differs() -> None:
     assert [kind for kind, _ in changes(one, other)] == ["rule"]
     assert changes(one, one) == []
     assert changes(None, one) == []
+
+
+def test_no_reader_takes_a_name_for_the_end_of_a_line() -> None:
+    event = LoggedEvent(TIME, "x", 4, "x\x85id:9\u2028id:9\u2029id:9 ä€", {})
+
+    text = make_event("event", TIME, event).text.decode()
+
+    kind, data, blank = text.splitlines()
+    assert (kind, blank) == ("event: event", "")
+    assert json.loads(data.removeprefix("data: "))["message"] == event.message
+    assert "ä€" in data
 
 
 async def test_what_came_together_is_one_write() -> None:

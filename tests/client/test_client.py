@@ -1,13 +1,15 @@
+import json
 import threading
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
-from resourced.client import ApiError, AsyncClient, Client, NotAllowed, NotRunning
+from resourced.client import ApiError, AsyncClient, Client, NotAllowed, NotRunning, ServerEvent
 from resourced.snapshot import Snapshot
 from resourced.snapshot.processes import Processes
-from tests.client.fakes import DECISION, OUTCOME, RECORDING, FakeDaemon, running
+from tests.client.fakes import DECISION, OUTCOME, RECORDING, STREAM, FakeDaemon, running
 
 # httpcore leaves a Unix socket whose connection failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
@@ -85,6 +87,25 @@ def test_the_stream_is_read_and_goes_on_from_where_it_broke_off(daemon: FakeDaem
     assert first[1].data == "text"
     assert daemon.asked[0][1] == "/events?kind=decision&kind=sample"
     assert daemon.asked[1][2]["last-event-id"] == "1"
+
+
+def test_an_event_that_was_cut_off_was_not_seen(daemon: FakeDaemon) -> None:
+    daemon.answers["GET /events"] = (200, STREAM + b'id: 2\nevent: decision\ndata: {"rule":')
+    with Client(daemon.address) as client:
+        events = client.events()
+        assert [next(events).kind for _ in range(4)] == ["decision", "sample"] * 2
+        events.close()  # type: ignore[attr-defined]  # it is a generator
+    assert daemon.asked[1][2]["last-event-id"] == "1"
+
+
+async def test_a_name_injects_no_event(daemon: FakeDaemon) -> None:
+    data = {"name": "x\x85id:9\u2028\u2028event:workload"}
+    text = json.dumps(data, ensure_ascii=False)
+    daemon.answers["GET /events"] = (200, f"id: 1\nevent: decision\ndata: {text}\n\n".encode())
+    with Client(daemon.address) as client:
+        assert next(client.events()) == ServerEvent("decision", data, "1")
+    async with AsyncClient(daemon.address) as waiting, aclosing(waiting.events()) as events:
+        assert await anext(events) == ServerEvent("decision", data, "1")
 
 
 def test_a_stream_that_is_refused_says_why(daemon: FakeDaemon) -> None:

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+_REMEMBERED = 10_000
+"""So many ids are remembered; far more than a server tells again after a break."""
 _END_OF_LINE = re.compile(r"\r\n|\n|\r")
 """What ends a line; str.splitlines() would end it at characters, too, that may be in the name of a process."""
 
@@ -31,7 +33,11 @@ def _utf8() -> codecs.IncrementalDecoder:
 
 @dataclass(slots=True)
 class EventParser:
-    """Puts events together from the pieces of a stream, by the rules of the HTML standard."""
+    """Puts events together from the pieces of a stream, by the rules of the HTML standard.
+
+    What comes again with an id that came before is passed over: after a break the server can't know which of the newest
+    events were read, and tells them once more.
+    """
 
     last_id: str | None = None
     """Id of the newest event that had one."""
@@ -43,6 +49,7 @@ class EventParser:
     _kind: str = ""
     _data: list[str] = field(default_factory=list)
     _id: str | None = None
+    _heard: dict[str, None] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Begin with another stream, where the last one broke off: what was not complete there is dropped."""
@@ -78,10 +85,14 @@ class EventParser:
         return None
 
     def _complete(self) -> ServerEvent | None:
-        kind, lines = self._kind or "message", self._data
-        if self._id is not None:  # not before: what is cut off within an event has not been seen
-            self.last_id = self._id
+        kind, lines, identity = self._kind or "message", self._data, self._id
         self._kind, self._data, self._id = "", [], None
+        if identity is not None:  # not before: what is cut off within an event has not been heard
+            if identity in self._heard:
+                return None
+            self.last_id = identity
+            if lines:
+                self._remember(identity)
         if not lines:
             return None
         text = "\n".join(lines)
@@ -90,3 +101,8 @@ class EventParser:
         except ValueError:
             data = text
         return ServerEvent(kind, data, self.last_id)
+
+    def _remember(self, identity: str) -> None:
+        self._heard[identity] = None
+        if len(self._heard) > _REMEMBERED:
+            del self._heard[next(iter(self._heard))]

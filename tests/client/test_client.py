@@ -78,22 +78,27 @@ def test_changes_are_posted_and_a_refusal_is_a_sentence(daemon: FakeDaemon) -> N
 
 
 def test_the_stream_is_read_and_goes_on_from_where_it_broke_off(daemon: FakeDaemon) -> None:
+    begin, again = b"retry: 2000\nid: 0\n\n", STREAM + STREAM.replace(b"id: 1", b"id: 2")
+    daemon.answers["GET /events"] = (200, iter([begin, STREAM, again]))
     with Client(daemon.address) as client:
         events = client.events(["decision", "sample"])
-        first = [next(events) for _ in range(4)]
+        heard = [next(events) for _ in range(5)]
         events.close()  # type: ignore[attr-defined]  # it is a generator
-    assert [(e.kind, e.id) for e in first] == [("decision", "1"), ("sample", "1")] * 2
-    assert first[0].data == {"rule": "r", "time": 1}
-    assert first[1].data == "text"
+    assert [(e.kind, e.id) for e in heard] == [
+        ("decision", "1"), ("sample", "1"), ("sample", "1"), ("decision", "2"), ("sample", "2"),
+    ]  # fmt: skip
+    assert heard[0].data == {"rule": "r", "time": 1}
+    assert heard[1].data == "text"
     assert daemon.asked[0][1] == "/events?kind=decision&kind=sample"
-    assert daemon.asked[1][2]["last-event-id"] == "1"
+    assert [headers.get("last-event-id") for _, _, headers, _ in daemon.asked] == [None, "0", "1"]
 
 
 def test_an_event_that_was_cut_off_was_not_seen(daemon: FakeDaemon) -> None:
-    daemon.answers["GET /events"] = (200, STREAM + b'id: 2\nevent: decision\ndata: {"rule":')
+    cut, whole = b'id: 2\nevent: decision\ndata: {"rule":', b"id: 2\ndata: 7\n\n"
+    daemon.answers["GET /events"] = (200, iter([STREAM + cut, whole]))
     with Client(daemon.address) as client:
         events = client.events()
-        assert [next(events).kind for _ in range(4)] == ["decision", "sample"] * 2
+        assert [next(events).data for _ in range(3)] == [{"rule": "r", "time": 1}, "text", 7]
         events.close()  # type: ignore[attr-defined]  # it is a generator
     assert daemon.asked[1][2]["last-event-id"] == "1"
 
@@ -176,14 +181,15 @@ async def test_the_async_client_asks_the_same(daemon: FakeDaemon, tmp_path: Path
         assert await client.thaw(DECISION.id)
         with pytest.raises(ApiError, match="Forbidden"):
             await client.reload()
+        daemon.answers["GET /events"] = (200, iter([STREAM, STREAM + STREAM.replace(b"id: 1", b"id: 2")]))
         kinds = []
         events = client.events()
         async for event in events:
-            kinds.append(event.kind)
-            if len(kinds) == 3:
+            kinds.append((event.kind, event.id))
+            if len(kinds) == 4:
                 break
         await events.aclose()
-        assert kinds == ["decision", "sample", "decision"]
+        assert kinds == [("decision", "1"), ("sample", "1"), ("sample", "1"), ("decision", "2")]
     async with AsyncClient(str(tmp_path / "none"), patience_seconds=0.1) as client:
         with pytest.raises(NotRunning):
             await client.should_prune()

@@ -59,9 +59,14 @@ def test_events_come_out_as_they_went_in_wherever_the_stream_is_cut(sent: list[S
 
     events = heard(parser, *(stream[start:end] for start, end in pairwise([0, *cuts, len(stream)])))
 
-    last, expected = None, []
+    expected: list[ServerEvent] = []
+    last, known = None, set()
     for each in sent:
-        last = last if each.id is None else each.id
+        if each.id in known:
+            continue  # it was told again
+        if each.id is not None:
+            last = each.id
+            known.add(last)
         expected.append(ServerEvent(each.kind or "message", each.value, last))
     assert events == expected
     assert parser.last_id == last
@@ -101,10 +106,29 @@ def test_an_id_without_an_event_is_a_position() -> None:
     assert parser.last_id == "7"
 
 
-def test_what_was_cut_off_was_not_seen_and_does_not_mix_with_what_follows() -> None:
+def test_what_is_told_again_is_passed_over_and_moves_nobody_back() -> None:
     parser = EventParser()
+    first, second, third = (f"id: {n}\ndata: {n}\n\n".encode() for n in range(3))
+    assert [event.data for event in heard(parser, first, second)] == [0, 1]
+    parser.begin()
+
+    assert heard(parser, first) == []
+    assert parser.last_id == "1"
+    assert heard(parser, third, b"data: 9\n\n") == [ServerEvent("message", 2, "2"), ServerEvent("message", 9, "2")]
+
+
+def test_only_so_many_ids_are_remembered() -> None:
+    parser = EventParser()
+    told = [f"id: {n}\ndata: {n}\n\n".encode() for n in range(10_001)]
+    assert len(heard(parser, *told)) == 10_001
+
+    assert heard(parser, *told[1:]) == []
+    assert [event.data for event in heard(parser, told[0])] == [0]
+
+
+def test_what_was_cut_off_was_not_seen_and_does_not_mix_with_what_follows() -> None:
     for rest in (b"id: 2\nevent: decision\ndata: [1,\nda", b"data: \xe2\x80", b"data: 1\r"):
-        parser.begin()
+        parser = EventParser()
         assert heard(parser, b"id: 1\ndata: 1\n\n" + rest) == [ServerEvent("message", 1, "1")]
         assert parser.last_id == "1"
         parser.begin()

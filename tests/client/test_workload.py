@@ -167,6 +167,23 @@ def test_who_was_lost_registers_again(daemon: WorkloadDaemon, lose: Callable[[Wo
         assert w.wait(PATIENCE_SECONDS)
 
 
+def test_who_was_lost_while_asked_waits_until_asked_again(daemon: WorkloadDaemon) -> None:
+    with workload("train") as w:
+        daemon.await_listener()
+        daemon.tell("d1")
+        assert w.wait(PATIENCE_SECONDS) is not None
+        daemon.refusal = (503, "so many are registered already")
+        daemon.forget()
+        daemon.await_said("POST", times=2)
+        assert (w.asked, w.wait(0.01)) == (False, None)
+        daemon.refusal = None
+        daemon.await_true(lambda: bool(daemon.registered))
+        daemon.tell("d2")
+        found = w.wait(PATIENCE_SECONDS)
+        assert found is not None
+        assert found.decision == "d2"
+
+
 def test_it_works_without_a_daemon_says_so_once_and_is_taken_in_later(
     tmp_path: Path, daemon: WorkloadDaemon, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -267,6 +284,30 @@ async def test_with_a_loop_who_was_lost_registers_again_and_beats(daemon: Worklo
         assert (await w.prune_requested()).decision == "d1"
         await w.acknowledge()
     assert daemon.await_said("POST acknowledge") == {"decision": "d1"}
+
+
+async def test_with_a_loop_who_was_lost_while_asked_waits_until_asked_again(daemon: WorkloadDaemon) -> None:
+    async with workload("serve") as w:
+        await in_thread(daemon.await_listener)
+        daemon.tell("d1")
+        assert (await w.prune_requested()).decision == "d1"
+        daemon.refusal = (503, "so many are registered already")
+        daemon.forget()
+        await in_thread(lambda: daemon.await_said("POST", times=2))
+        assert await w.wait(0.01) is None
+        daemon.refusal = None
+        await in_thread(lambda: daemon.await_true(lambda: bool(daemon.registered)))
+        daemon.tell("d2")
+        assert (await w.prune_requested()).decision == "d2"
+
+
+async def test_with_a_loop_nobody_turns_in_circles_for_a_request_that_is_no_more(daemon: WorkloadDaemon) -> None:
+    async with workload("serve") as w:
+        w._asked.set()
+        assert await w.wait(0.01) is None
+        await in_thread(daemon.await_listener)
+        daemon.tell("d1")
+        assert (await w.prune_requested()).decision == "d1"
 
 
 async def test_with_a_loop_callbacks_are_awaited_or_run_in_a_thread(

@@ -107,11 +107,16 @@ class AsyncLease(LeaseBase):
 
     async def _listen(self) -> None:
         pause = FIRST_PAUSE_SECONDS
+
+        async def begun() -> None:
+            nonlocal pause
+            await self._catch_up()
+            pause = FIRST_PAUSE_SECONDS
+
         while not self._standing.released:
             try:
-                async with aclosing(self._client.events(["workload"], connected=self._catch_up)) as events:
+                async with aclosing(self._client.events(["workload"], connected=begun)) as events:
                     async for event in events:
-                        pause = FIRST_PAUSE_SECONDS
                         self._heard(self._standing.hear(event.data))
                         if self._standing.workload is None:
                             break

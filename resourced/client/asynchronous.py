@@ -232,7 +232,7 @@ class AsyncClient(ClientBase):
         since: float | str | None = None,
         connected: Callable[[], Awaitable[None]] | None = None,
     ) -> AsyncGenerator[ServerEvent, None]:
-        """Yield what happens, for ever; a break of the connection is bridged while patience lasts.
+        """Yield what happens, for ever; a break of the connection is bridged while patience lasts, each anew.
 
         Args:
             kinds: Which kinds of events; all but samples if not given.
@@ -247,9 +247,10 @@ class AsyncClient(ClientBase):
         while True:
             try:
                 async with aclosing(self._stream(parser, stream_query(kinds, since), connected)) as stream:
-                    async for event in stream:
+                    async for heard in stream:
                         pauses = self._pauses()
-                        yield event
+                        for event in heard:
+                            yield event
                 failure: httpx.TransportError = httpx.RemoteProtocolError("the stream ended")
             except httpx.TransportError as error:
                 failure = error
@@ -280,7 +281,8 @@ class AsyncClient(ClientBase):
 
     async def _stream(
         self, parser: EventParser, query: dict[str, Any], connected: Callable[[], Awaitable[None]] | None
-    ) -> AsyncGenerator[ServerEvent, None]:
+    ) -> AsyncGenerator[list[ServerEvent], None]:
+        """Yield the events of each piece that comes, none if it was a sign of life."""
         asked = self._open().stream("GET", "/events", params=query, headers=stream_headers(parser), timeout=None)
         async with asked as response:
             if not response.is_success:
@@ -290,8 +292,7 @@ class AsyncClient(ClientBase):
                 await connected()
             parser.begin()
             async for piece in response.aiter_bytes():
-                for event in parser.feed(piece):
-                    yield event
+                yield parser.feed(piece)
 
     async def _chunks(self, call: Call[Any]) -> AsyncIterator[bytes]:
         """Yield the body of an answer that is no JSON; it is asked for once, and may take its time."""

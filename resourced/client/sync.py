@@ -241,7 +241,7 @@ class Client(ClientBase):
         since: float | str | None = None,
         connected: Callable[[], None] | None = None,
     ) -> Iterator[ServerEvent]:
-        """Yield what happens, for ever; a break of the connection is bridged while patience lasts.
+        """Yield what happens, for ever; a break of the connection is bridged while patience lasts, each anew.
 
         Args:
             kinds: Which kinds of events; all but samples if not given.
@@ -255,9 +255,12 @@ class Client(ClientBase):
         pauses = self._pauses()
         while True:
             try:
-                for event in self._stream(parser, stream_query(kinds, since), connected):
+                for heard in self._stream(parser, stream_query(kinds, since), connected):
                     pauses = self._pauses()
-                    yield event
+                    for event in heard:
+                        yield event
+                        if self._was_interrupted():
+                            return
                 failure: httpx.TransportError = httpx.RemoteProtocolError("the stream ended")
             except httpx.TransportError as error:
                 failure = error
@@ -290,7 +293,8 @@ class Client(ClientBase):
 
     def _stream(
         self, parser: EventParser, query: dict[str, Any], connected: Callable[[], None] | None
-    ) -> Iterator[ServerEvent]:
+    ) -> Iterator[list[ServerEvent]]:
+        """Yield the events of each piece that comes, none if it was a sign of life."""
         asked = self._open().stream("GET", "/events", params=query, headers=stream_headers(parser), timeout=None)
         with asked as response:
             if not response.is_success:
@@ -303,10 +307,7 @@ class Client(ClientBase):
                 connected()
             parser.begin()
             for piece in response.iter_bytes():
-                for event in parser.feed(piece):
-                    yield event
-                    if self._was_interrupted():
-                        return
+                yield parser.feed(piece)
 
     def _chunks(self, call: Call[Any]) -> Iterator[bytes]:
         """Yield the body of an answer that is no JSON; it is asked for once, and may take its time."""

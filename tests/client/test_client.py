@@ -103,6 +103,21 @@ def test_an_event_that_was_cut_off_was_not_seen(daemon: FakeDaemon) -> None:
     assert daemon.asked[1][2]["last-event-id"] == "1"
 
 
+async def test_a_stream_that_tells_nothing_outlives_any_number_of_breaks(daemon: FakeDaemon) -> None:
+    daemon.answers["GET /events"] = (200, iter([b"retry: 2000\n\n"] * 10 + [STREAM]))
+    with Client(daemon.address, patience_seconds=0.1) as client:
+        assert next(client.events()).kind == "decision"
+    daemon.answers["GET /events"] = (200, iter([b": still here\n\n"] * 10 + [STREAM]))
+    async with AsyncClient(daemon.address, patience_seconds=0.1) as waiting, aclosing(waiting.events()) as events:
+        assert (await anext(events)).kind == "decision"
+
+
+def test_who_connects_but_says_nothing_is_given_up(daemon: FakeDaemon) -> None:
+    daemon.answers["GET /events"] = (200, b"")
+    with Client(daemon.address, patience_seconds=0.1) as client, pytest.raises(NotRunning, match="the stream ended"):
+        next(client.events())
+
+
 async def test_a_name_injects_no_event(daemon: FakeDaemon) -> None:
     data = {"name": "x\x85id:9\u2028\u2028event:workload"}
     text = json.dumps(data, ensure_ascii=False)

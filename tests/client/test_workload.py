@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from resourced.client import ApiError, AsyncClient, Client, NotRunning, PruneRequest, Workload, workload
+from resourced.client import (
+    ApiError,
+    AsyncClient,
+    Client,
+    NotRunning,
+    PruneRequest,
+    Workload,
+    async_lease,
+    sync_lease,
+    workload,
+)
 from resourced.client.lease import Absence
 from tests.client.workload_daemon import PATIENCE_SECONDS, WorkloadDaemon, document, keeping
 
@@ -184,6 +194,21 @@ def test_who_was_lost_while_asked_waits_until_asked_again(daemon: WorkloadDaemon
         assert found.decision == "d2"
 
 
+def test_restarts_are_short_however_many_there_were(
+    daemon: WorkloadDaemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sync_lease, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(sync_lease, "LONGEST_PAUSE_SECONDS", 0.04)
+    with workload("train") as w:
+        for number in range(1, 9):
+            daemon.await_true(lambda: daemon.listened >= number)  # noqa: B023 - called in this very turn
+            daemon.end_streams()
+        daemon.await_true(lambda: daemon.listened > 8)
+        daemon.tell("d1")
+        assert w.wait(PATIENCE_SECONDS) is not None
+    assert caplog.text == ""
+
+
 def test_it_works_without_a_daemon_says_so_once_and_is_taken_in_later(
     tmp_path: Path, daemon: WorkloadDaemon, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -299,6 +324,21 @@ async def test_with_a_loop_who_was_lost_while_asked_waits_until_asked_again(daem
         await in_thread(lambda: daemon.await_true(lambda: bool(daemon.registered)))
         daemon.tell("d2")
         assert (await w.prune_requested()).decision == "d2"
+
+
+async def test_with_a_loop_restarts_are_short_however_many_there_were(
+    daemon: WorkloadDaemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(async_lease, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(async_lease, "LONGEST_PAUSE_SECONDS", 0.04)
+    async with workload("serve") as w:
+        for number in range(1, 9):
+            await in_thread(lambda: daemon.await_true(lambda: daemon.listened >= number))  # noqa: B023 - likewise
+            daemon.end_streams()
+        await in_thread(lambda: daemon.await_true(lambda: daemon.listened > 8))
+        daemon.tell("d1")
+        await w.prune_requested()
+    assert caplog.text == ""
 
 
 async def test_with_a_loop_nobody_turns_in_circles_for_a_request_that_is_no_more(daemon: WorkloadDaemon) -> None:

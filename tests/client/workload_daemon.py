@@ -43,6 +43,7 @@ class WorkloadDaemon:
         self.refusal: tuple[int, str] | None = None
         self.full = False
         self.tells_at_once = False
+        self.listened = 0
         self._listeners: list[queue.Queue[bytes | None]] = []
         self._changed = threading.Condition()
 
@@ -121,6 +122,7 @@ class WorkloadDaemon:
     def listen(self) -> "queue.Queue[bytes | None]":
         listener: queue.Queue[bytes | None] = queue.Queue()
         with self._changed:
+            self.listened += 1
             self._listeners.append(listener)
             if self.tells_at_once:
                 self.tell("d1")

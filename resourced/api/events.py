@@ -249,6 +249,7 @@ class Hub:
             try:
                 missed = await past()
                 headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), *SECURITY_HEADERS]
+                headers.append((b"heartbeat-seconds", f"{self._limits.heartbeat_seconds:g}".encode()))
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 if scope["method"] != "HEAD":
                     await self._pump(stream, missed, receive, send)

@@ -132,7 +132,7 @@ def endpoints() -> list[Endpoint]:
                 f" outcomes and logged events that were recorded since come first, the newest {_REPLAYED} of each. What"
                 f" happened in the {LATE_SECONDS:.0f} seconds before the last event may come again, with the same id."
                 " What rules, collectors and workloads did meanwhile is not recorded. A reader who is too slow is cut"
-                " off."
+                " off. Where nothing is told, a comment is a sign of life; the header Heartbeat-Seconds says how often."
             ),
         ),
     ]

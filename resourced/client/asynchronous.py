@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from resourced.client import calls
 from resourced.client.answers import Explained, Resource, Table, Top
-from resourced.client.base import ClientBase, check, read, repeatable, stream_headers, stream_query
+from resourced.client.base import ClientBase, check, limit_silence, read, repeatable, stream_query
 from resourced.client.calls import Call
 from resourced.client.download import new_file
 from resourced.client.sse import EventParser, ServerEvent
@@ -234,6 +234,8 @@ class AsyncClient(ClientBase):
     ) -> AsyncGenerator[ServerEvent, None]:
         """Yield what happens, for ever; a break of the connection is bridged while patience lasts, each anew.
 
+        A server that is silent for 30 seconds longer than it says that it ever is counts as a break.
+
         Args:
             kinds: Which kinds of events; all but samples if not given.
             since: Begin with what was recorded since this time.
@@ -283,11 +285,12 @@ class AsyncClient(ClientBase):
         self, parser: EventParser, query: dict[str, Any], connected: Callable[[], Awaitable[None]] | None
     ) -> AsyncGenerator[list[ServerEvent], None]:
         """Yield the events of each piece that comes, none if it was a sign of life."""
-        asked = self._open().stream("GET", "/events", params=query, headers=stream_headers(parser), timeout=None)
+        asked = self._open().stream(**self._stream_request(parser, query))
         async with asked as response:
             if not response.is_success:
                 await response.aread()
                 check(response)
+            limit_silence(response)
             if connected is not None:
                 await connected()
             parser.begin()

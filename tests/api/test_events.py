@@ -146,6 +146,15 @@ async def test_only_so_many_streams_are_served(tmp_path: Path) -> None:
         assert (second.status_code, second.headers["retry-after"]) == (503, "5")
 
 
+async def test_a_stream_that_tells_nothing_shows_signs_of_life_as_often_as_it_says(tmp_path: Path) -> None:
+    settings = ApiSettings(limits=Limits(heartbeat_seconds=0.01))
+    async with served(tmp_path, settings=settings) as s, s.unix() as client, client.stream("GET", "/events") as answer:
+        assert answer.headers["heartbeat-seconds"] == "0.01"
+        lines = answer.aiter_lines()
+        told = [await anext(lines) for _ in range(7)]
+    assert told[2:] == ["", ": still here", "", ": still here", ""]
+
+
 async def test_a_slow_reader_is_cut_off() -> None:
     cut: list[bool] = []
     stream = Stream(frozenset({"decision"}), Caller("tcp 127.0.0.1", Right.READ), lambda: cut.append(True))

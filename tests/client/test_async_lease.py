@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from resourced.client import ApiError, NotRunning, PruneRequest, async_lease, workload
+from resourced.client import ApiError, NotRunning, PruneRequest, async_lease, base, workload
 from tests.client.workload_daemon import WorkloadDaemon
 
 # httpcore leaves a Unix socket whose connection failed to the garbage collector.
@@ -72,6 +72,17 @@ async def test_with_a_loop_restarts_are_short_however_many_there_were(
         daemon.tell("d1")
         await w.prune_requested()
     assert caplog.text == ""
+
+
+async def test_with_a_loop_a_daemon_that_is_silent_for_too_long_is_listened_to_anew(
+    daemon: WorkloadDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "LATE_SECONDS", 0.02)
+    daemon.heartbeats = [0.0, 15.0]
+    async with workload("serve") as w:
+        await in_thread(lambda: daemon.await_true(lambda: daemon.listened >= 2))
+        daemon.tell("d1")
+        assert (await w.prune_requested()).decision == "d1"
 
 
 async def test_with_a_loop_nobody_turns_in_circles_for_a_request_that_is_no_more(daemon: WorkloadDaemon) -> None:

@@ -4,12 +4,17 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
 
+import httpx
 import pytest
+from annotated_types import Le
 
-from resourced.client import ApiError, AsyncClient, Client, NotAllowed, NotRunning, ServerEvent
+from resourced.client import ApiError, AsyncClient, Client, NotAllowed, NotRunning, ServerEvent, base
+from resourced.client.sse import EventParser
+from resourced.config_api import ApiConfig
 from resourced.snapshot import Snapshot
 from resourced.snapshot.processes import Processes
 from tests.client.fakes import DECISION, OUTCOME, RECORDING, STREAM, FakeDaemon, running
+from tests.client.workload_daemon import WorkloadDaemon, document, keeping
 
 # httpcore leaves a Unix socket whose connection failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
@@ -118,6 +123,42 @@ def test_who_connects_but_says_nothing_is_given_up(daemon: FakeDaemon) -> None:
         next(client.events())
 
 
+async def test_a_server_that_is_silent_for_too_long_counts_as_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "LATE_SECONDS", 0.02)
+    with keeping(tmp_path / "silent") as silent:
+        silent.heartbeats = [0.0, 0.01, 15.0, 0.0, 0.01, 15.0]
+        with Client(str(tmp_path / "silent")) as client:
+            told = threading.Thread(target=tell, args=(silent, 3))
+            told.start()
+            assert next(client.events()).kind == "workload"
+            told.join()
+        async with AsyncClient(str(tmp_path / "silent")) as waiting, aclosing(waiting.events()) as events:
+            told = threading.Thread(target=tell, args=(silent, 6))
+            told.start()
+            assert (await anext(events)).kind == "workload"
+            told.join()
+
+
+def tell(daemon: WorkloadDaemon, number: int) -> None:
+    daemon.registered["w-1"] = document(id="w-1")
+    daemon.await_true(lambda: daemon.listened >= number)
+    daemon.tell("d1")
+
+
+def test_a_server_that_does_not_say_how_often_it_speaks_is_waited_for_as_long_as_any_may_take() -> None:
+    longest = base.LONGEST_HEARTBEAT_SECONDS
+    assert Le(longest) in ApiConfig.model_fields["heartbeat"].metadata
+    for header, seconds in ((None, 300), ("x", 300), ("15", 15), ("1e9", 300), ("nan", 0), ("-1", 0)):
+        request = httpx.Request("GET", "http://x/events", extensions={"timeout": {"read": longest + 30}})
+        headers = {} if header is None else {"heartbeat-seconds": header}
+        base.limit_silence(httpx.Response(200, headers=headers, request=request))
+        assert request.extensions["timeout"]["read"] == seconds + 30
+    asked = Client("/x")._stream_request(EventParser(), {})
+    assert asked["timeout"] == httpx.Timeout(10, read=longest + 30)
+
+
 async def test_a_name_injects_no_event(daemon: FakeDaemon) -> None:
     data = {"name": "x\x85id:9\u2028\u2028event:workload"}
     text = json.dumps(data, ensure_ascii=False)
@@ -172,8 +213,6 @@ def test_a_restart_is_bridged(tmp_path: Path) -> None:
 def test_a_socket_that_may_not_be_opened_names_the_group() -> None:
     client = Client("/x")
     error = PermissionError(13, "Permission denied")
-    import httpx  # noqa: PLC0415 - as the client does
-
     failure = httpx.ConnectError("denied")
     failure.__cause__ = error
     assert isinstance(client._failure(failure), NotAllowed)

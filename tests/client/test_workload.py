@@ -16,6 +16,7 @@ from resourced.client import (
     NotRunning,
     PruneRequest,
     Workload,
+    base,
     sync_lease,
     workload,
 )
@@ -193,6 +194,17 @@ def test_restarts_are_short_however_many_there_were(
         daemon.tell("d1")
         assert w.wait(PATIENCE_SECONDS) is not None
     assert caplog.text == ""
+
+
+def test_a_daemon_that_is_silent_for_too_long_is_listened_to_anew(
+    daemon: WorkloadDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "LATE_SECONDS", 0.02)
+    daemon.heartbeats = [0.0, 15.0]
+    with workload("train") as w:
+        daemon.await_true(lambda: daemon.listened >= 2)
+        daemon.tell("d1")
+        assert w.wait(PATIENCE_SECONDS) is not None
 
 
 def test_it_works_without_a_daemon_says_so_once_and_is_taken_in_later(

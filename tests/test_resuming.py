@@ -37,6 +37,22 @@ def events(daemon: Daemon, count: int, path: str, last: str | None = None) -> di
     return found
 
 
+def beginning(daemon: Daemon) -> str:
+    """Return with which id a stream begins."""
+    with daemon.unix() as client, client.stream("GET", "/events?kind=decision") as answer:
+        return next(line.removeprefix("id: ") for line in answer.iter_lines() if line.startswith("id: "))
+
+
+def test_who_heard_of_nothing_yet_misses_nothing(tmp_path: Path) -> None:
+    with running(tmp_path, text=settings(tmp_path, '[policy]\nprofile = "none"\n')) as daemon:
+        last = beginning(daemon)
+        daemon.end(signal.SIGKILL)
+
+    with running(tmp_path, text=settings(tmp_path, '[policy]\nprofile = "none"\n' + RULES)) as daemon:
+        both = events(daemon, 2, "/events?kind=decision&since=1h")  # they are over by now
+        assert events(daemon, 2, "/events?kind=decision", last=last) == both
+
+
 def test_what_happened_while_nobody_read_comes_from_the_store(tmp_path: Path) -> None:
     text = settings(tmp_path, '[policy]\nprofile = "none"\n' + RULES)
     with running(tmp_path, text=text) as daemon:

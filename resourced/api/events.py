@@ -21,6 +21,11 @@ KINDS = ("sample", "decision", "outcome", "rule", "collector", "event", "workloa
 """Kinds of events; samples come only if they are asked for."""
 USUAL = KINDS[1:]
 _QUEUE = 256
+LATE_SECONDS = 60.0
+"""A record may be told so long after its own time: a decision only once the whole sample is judged, one of the guard's
+only once the thread that acts has let go of its step, and the machine may stand still meanwhile."""
+_ENDS_OF_LINES = {"\u0085": b"\\u0085", "\u2028": b"\\u2028", "\u2029": b"\\u2029"}
+"""What some readers of streams take for the end of a line, though it is none, and how JSON may write it instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +43,33 @@ class Event:
 def make_event(kind: str, time: float, value: Any, *, resumable: bool = False, uid: int | None = None) -> Event:
     """Return an event; one that can be resumed from carries an id that sorts by time."""
     data = to_json(value)
+    for character, written in _ENDS_OF_LINES.items():
+        data = data.replace(character.encode(), written)
     identity = f"{time:.6f}-{zlib.crc32(data):08x}" if resumable else None
     head = f"event: {kind}\n" + (f"id: {identity}\n" if identity else "")
     return Event(kind, time, identity, head.encode() + b"data: " + data + b"\n\n", uid)
 
 
 class Stream:
-    """One reader: what it wants, what it may see and what waits for it."""
+    """One reader: what it wants, what it may see and what waits for it.
 
-    def __init__(self, kinds: frozenset[str], caller: Caller, abort: Callable[[], None] | None) -> None:
+    Args:
+        kinds: Kinds of events that it wants.
+        caller: Who it is.
+        abort: Cuts the connection.
+        begin: The moment from which it is told, seconds since the epoch; None if it goes on with an earlier stream.
+    """
+
+    def __init__(
+        self,
+        kinds: frozenset[str],
+        caller: Caller,
+        abort: Callable[[], None] | None,
+        begin: float | None = None,
+    ) -> None:
         self.kinds = kinds
         self.caller = caller
+        self.begin = begin
         self.queue: asyncio.Queue[Event | None] = asyncio.Queue(_QUEUE)
         self.request: Scope | None = None
         self._abort = abort
@@ -190,8 +211,9 @@ class Hub:
                     await upcoming.wait()
 
     async def follow(self, stream: Stream, past: list[Event]) -> AsyncIterator[bytes]:
-        """Yield the text of a stream: what was missed, then what happens."""
-        yield b"retry: 2000\n\n"
+        """Yield the text of a stream: from where to go on after a break, what was missed, then what happens."""
+        position = "" if stream.begin is None else f"id: {stream.begin:.6f}\n"
+        yield f"retry: 2000\n{position}\n".encode()
         sent = {event.id for event in past}
         for event in past:
             yield event.text
@@ -227,6 +249,7 @@ class Hub:
             try:
                 missed = await past()
                 headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), *SECURITY_HEADERS]
+                headers.append((b"heartbeat-seconds", f"{self._limits.heartbeat_seconds:g}".encode()))
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 if scope["method"] != "HEAD":
                     await self._pump(stream, missed, receive, send)
@@ -270,15 +293,22 @@ def changes(before: StateView | None, now: StateView) -> list[tuple[str, Any]]:
 
 
 def resume_time(last_event_id: str) -> float:
-    """Return the time in an event's id.
+    """Return from which moment on a reader is told what it missed.
+
+    After an event, what happened shortly before it is told again: it may have been told after it, and so not at all. At
+    the beginning of a stream nothing was told yet.
+
+    Args:
+        last_event_id: The id of an event, or with which a stream began.
 
     Raises:
         Problem: 422 if it isn't an id of ours.
     """
+    time, _, of_event = last_event_id.partition("-")
     try:
-        moment = float(last_event_id.partition("-")[0])
+        moment = float(time)
     except ValueError:
         moment = -1.0
     if not 0 <= moment < 1e12:
         raise Problem(422, "the Last-Event-ID is not one of this server's", parameter="Last-Event-ID")
-    return moment
+    return moment - LATE_SECONDS if of_event else moment

@@ -7,10 +7,11 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from resourced.api.endpoint import Call, Endpoint, json_answer
-from resourced.api.events import KINDS, USUAL, Event, Stream, record_event, resume_time
+from resourced.api.events import KINDS, LATE_SECONDS, USUAL, Event, Stream, record_event, resume_time
 from resourced.api.parameters import Parameter
 from resourced.api.problem import Problem
 from resourced.decision import Decision, LoggedEvent, Outcome
+from resourced.journal import Priority
 
 _REPLAYED = 1000
 
@@ -62,8 +63,9 @@ async def _events(call: Call) -> ASGIApp:
             return []
         return await asyncio.to_thread(_past, call, since, last, kinds)
 
-    state = call.request.scope.get("state", {})
-    stream = Stream(kinds, call.caller, state.get("abort"))
+    state, now = call.request.scope.get("state", {}), call.service.now()
+    begin = now if since is None else min(since, now)
+    stream = Stream(kinds, call.caller, state.get("abort"), None if last else begin)
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         await call.context.hub.serve(stream, scope, receive, send, missed)
@@ -75,11 +77,16 @@ def _past(call: Call, since: float, last: str | None, kinds: frozenset[str]) -> 
     """Return the recorded events from a moment on, oldest first, without the one that the reader saw last."""
     history = call.service.history
     since -= 1e-6  # ids hold microseconds: what happened at that very moment is compared by id
-    decisions = history.decisions(since=since, limit=_REPLAYED)
-    items: list[Any] = [*decisions, *history.events(since=since, limit=_REPLAYED)]
-    items += [outcome for decision in decisions for outcome in history.outcomes(decision.id)]
+    items: list[Any] = []
+    if "decision" in kinds:
+        items += history.decisions(since=since, limit=_REPLAYED)
+    if "outcome" in kinds:
+        items += history.outcomes_since(since, _REPLAYED)
+    if "event" in kinds:  # what is only kept for replay, as who the policy knew, was not told to anybody either
+        kept = history.events(since=since, limit=_REPLAYED)
+        items += [each for each in kept if each.priority <= Priority.WARNING]
     events = sorted((record_event(item) for item in items), key=lambda event: event.time)
-    return [event for event in events if event.kind in kinds and event.id != last and event.time >= since]
+    return [event for event in events if event.id != last]
 
 
 def endpoints() -> list[Endpoint]:
@@ -121,8 +128,11 @@ def endpoints() -> list[Endpoint]:
             headers=(_LAST_EVENT,),
             problems=(503,),
             description=(
-                "Resume with the Last-Event-ID header: what was recorded since comes first. A reader who is too slow is"
-                " cut off."
+                "A stream begins with the id of its own moment. Resume with the Last-Event-ID header: decisions,"
+                f" outcomes and logged events that were recorded since come first, the newest {_REPLAYED} of each. What"
+                f" happened in the {LATE_SECONDS:.0f} seconds before the last event may come again, with the same id."
+                " What rules, collectors and workloads did meanwhile is not recorded. A reader who is too slow is cut"
+                " off. Where nothing is told, a comment is a sign of life; the header Heartbeat-Seconds says how often."
             ),
         ),
     ]

@@ -82,6 +82,10 @@ class HistoryView(Protocol):
         """Return what was done about a decision, oldest first."""
         ...
 
+    def outcomes_since(self, since: float, limit: int = 100) -> list[Outcome]:
+        """Return what was done since a time, about whatever decision, newest first."""
+        ...
+
     def events(self, since: float | None = None, until: float | None = None, limit: int = 100) -> list[Any]:
         """Return recorded LoggedEvents, newest first."""
         ...

@@ -73,6 +73,7 @@ class AsyncLease(LeaseBase):
             request = self.request
             if request is not None:
                 return request
+            self._asked.clear()  # or nobody else would ever run
 
     async def wait(self, timeout: float | None = None) -> PruneRequest | None:  # noqa: ASYNC109 - as without a loop
         """Like `prune_requested`, but None if the time is over first.
@@ -98,8 +99,7 @@ class AsyncLease(LeaseBase):
         if mine is not None:
             with suppress(ClientError):
                 await self._client.release_workload(mine.id)
-        self._standing.lose()
-        self._asked.clear()
+        self._lose()
 
     def _see(self) -> None:
         if self._settings.acknowledges and self._standing.see() is not None:
@@ -107,11 +107,16 @@ class AsyncLease(LeaseBase):
 
     async def _listen(self) -> None:
         pause = FIRST_PAUSE_SECONDS
+
+        async def begun() -> None:
+            nonlocal pause
+            await self._catch_up()
+            pause = FIRST_PAUSE_SECONDS
+
         while not self._standing.released:
             try:
-                async with aclosing(self._client.events(["workload"], connected=self._catch_up)) as events:
+                async with aclosing(self._client.events(["workload"], connected=begun)) as events:
                     async for event in events:
-                        pause = FIRST_PAUSE_SECONDS
                         self._heard(self._standing.hear(event.data))
                         if self._standing.workload is None:
                             break
@@ -137,10 +142,14 @@ class AsyncLease(LeaseBase):
             except ClientError as error:
                 if not gone(error):
                     raise
-                self._standing.lose()
+                self._lose()
             else:
                 return
         self._heard(self._standing.take(await self._client.register_workload(**self._settings.wishes)))
+
+    def _lose(self) -> None:
+        self._standing.lose()
+        self._asked.clear()
 
     def _heard(self, request: PruneRequest | None) -> None:
         """Wake who waits if something is asked, and call back if it is new."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from resourced.client import calls
 from resourced.client.answers import Explained, Resource, Table, Top
-from resourced.client.base import ClientBase, check, read, repeatable, stream_headers, stream_query
+from resourced.client.base import ClientBase, check, limit_silence, read, repeatable, stream_query
 from resourced.client.calls import Call
 from resourced.client.download import new_file
 from resourced.client.sse import EventParser, ServerEvent
@@ -232,7 +232,9 @@ class AsyncClient(ClientBase):
         since: float | str | None = None,
         connected: Callable[[], Awaitable[None]] | None = None,
     ) -> AsyncGenerator[ServerEvent, None]:
-        """Yield what happens, for ever; a break of the connection is bridged while patience lasts.
+        """Yield what happens, for ever; a break of the connection is bridged while patience lasts, each anew.
+
+        A server that is silent for 30 seconds longer than it says that it ever is counts as a break.
 
         Args:
             kinds: Which kinds of events; all but samples if not given.
@@ -247,9 +249,10 @@ class AsyncClient(ClientBase):
         while True:
             try:
                 async with aclosing(self._stream(parser, stream_query(kinds, since), connected)) as stream:
-                    async for event in stream:
+                    async for heard in stream:
                         pauses = self._pauses()
-                        yield event
+                        for event in heard:
+                            yield event
                 failure: httpx.TransportError = httpx.RemoteProtocolError("the stream ended")
             except httpx.TransportError as error:
                 failure = error
@@ -280,18 +283,19 @@ class AsyncClient(ClientBase):
 
     async def _stream(
         self, parser: EventParser, query: dict[str, Any], connected: Callable[[], Awaitable[None]] | None
-    ) -> AsyncGenerator[ServerEvent, None]:
-        asked = self._open().stream("GET", "/events", params=query, headers=stream_headers(parser), timeout=None)
+    ) -> AsyncGenerator[list[ServerEvent], None]:
+        """Yield the events of each piece that comes, none if it was a sign of life."""
+        asked = self._open().stream(**self._stream_request(parser, query))
         async with asked as response:
             if not response.is_success:
                 await response.aread()
                 check(response)
+            limit_silence(response)
             if connected is not None:
                 await connected()
-            async for line in response.aiter_lines():
-                event = parser.feed(line)
-                if event:
-                    yield event
+            parser.begin()
+            async for piece in response.aiter_bytes():
+                yield parser.feed(piece)
 
     async def _chunks(self, call: Call[Any]) -> AsyncIterator[bytes]:
         """Yield the body of an answer that is no JSON; it is asked for once, and may take its time."""

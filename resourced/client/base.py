@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LONGEST_HEARTBEAT_SECONDS = 300.0
+"""Longest time between two signs of life on a stream that a daemon may be set to (api.heartbeat)."""
+LATE_SECONDS = 30.0
+"""So much later than it should one may come: the machine may stand still for a while."""
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 
@@ -49,6 +53,16 @@ class ClientBase:
     def _request(self, call: Call[Any]) -> dict[str, Any]:
         asked = {"method": call.method, "url": call.path, "params": call.query, "json": call.body}
         return {**asked, "timeout": self._timeout + call.patience_seconds}
+
+    def _stream_request(self, parser: EventParser, query: dict[str, Any]) -> dict[str, Any]:
+        """Return how a stream is asked for: from where it broke off, and taken for broken if it is silent too long."""
+        import httpx  # noqa: PLC0415 - imported when the first question is asked
+
+        headers = {"accept": "text/event-stream"}
+        if parser.last_id is not None:
+            headers["last-event-id"] = parser.last_id
+        timeout = httpx.Timeout(self._timeout, read=LONGEST_HEARTBEAT_SECONDS + LATE_SECONDS)
+        return {"method": "GET", "url": "/events", "params": query, "headers": headers, "timeout": timeout}
 
     def _pauses(self) -> Iterator[float]:
         """Yield the pauses between attempts, growing, until patience is used up."""
@@ -110,14 +124,18 @@ def check(response: "httpx.Response") -> None:
     raise ApiError(response.status_code, problem)
 
 
-def stream_headers(parser: EventParser) -> dict[str, str]:
-    """Return the headers with which a stream is asked for, from where it broke off."""
-    headers = {"accept": "text/event-stream"}
-    if parser.last_id is not None:
-        headers["last-event-id"] = parser.last_id
-    return headers
-
-
 def stream_query(kinds: Sequence[str] | None, since: float | str | None = None) -> dict[str, Any]:
     """Return the parameters of the stream of events."""
     return {**({"kind": list(kinds)} if kinds else {}), **({"since": since} if since is not None else {})}
+
+
+def limit_silence(response: "httpx.Response") -> None:
+    """Wait for the next piece of a stream as long as the server says that it may take, and a little longer.
+
+    The limit of the request is replaced before the body is read; it holds for a server that doesn't say.
+    """
+    try:
+        every = float(response.headers["heartbeat-seconds"])
+    except (KeyError, ValueError):
+        return
+    response.request.extensions["timeout"]["read"] = min(max(0.0, every), LONGEST_HEARTBEAT_SECONDS) + LATE_SECONDS

@@ -1,8 +1,15 @@
-"""Server-sent events: lines in, events out."""
+"""Server-sent events: bytes in, events out."""
 
+import codecs
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
+
+_REMEMBERED = 10_000
+"""So many ids are remembered; far more than a server tells again after a break."""
+_END_OF_LINE = re.compile(r"\r\n|\n|\r")
+"""What ends a line; str.splitlines() would end it at characters, too, that may be in the name of a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +27,48 @@ class ServerEvent:
     id: str | None = None
 
 
+def _utf8() -> codecs.IncrementalDecoder:
+    return codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
+
+
 @dataclass(slots=True)
 class EventParser:
-    """Puts events together from the lines of a stream, by the rules of the HTML standard."""
+    """Puts events together from the pieces of a stream, by the rules of the HTML standard.
+
+    What comes again with an id that came before is passed over: after a break the server can't know which of the newest
+    events were read, and tells them once more.
+    """
 
     last_id: str | None = None
     """Id of the newest event that had one."""
     retry_seconds: float | None = None
     """How long the server asks to wait before connecting again."""
+    _decoder: codecs.IncrementalDecoder = field(default_factory=_utf8)
+    _rest: str = ""
+    _after_return: bool = False
     _kind: str = ""
     _data: list[str] = field(default_factory=list)
+    _id: str | None = None
+    _heard: dict[str, None] = field(default_factory=dict)
 
-    def feed(self, line: str) -> ServerEvent | None:
-        """Take one line without its end, and return the event that it completes, if it does."""
+    def begin(self) -> None:
+        """Begin with another stream, where the last one broke off: what was not complete there is dropped."""
+        self._decoder.reset()
+        self._rest, self._after_return = "", False
+        self._kind, self._data, self._id = "", [], None
+
+    def feed(self, piece: bytes) -> list[ServerEvent]:
+        """Take what has come, wherever it was cut, and return the events that it completes."""
+        text = self._decoder.decode(piece)
+        if not text:
+            return []
+        if self._after_return:  # its line has ended, and a line feed belongs to that end
+            text = text.removeprefix("\n")
+        self._after_return = text.endswith("\r")
+        *lines, self._rest = _END_OF_LINE.split(self._rest + text)
+        return [event for line in lines if (event := self._take(line)) is not None]
+
+    def _take(self, line: str) -> ServerEvent | None:
         if not line:
             return self._complete()
         name, _, value = line.partition(":")
@@ -43,14 +79,20 @@ class EventParser:
             case "data":
                 self._data.append(value)
             case "id" if "\0" not in value:
-                self.last_id = value
+                self._id = value
             case "retry" if value.isascii() and value.isdigit():
                 self.retry_seconds = int(value) / 1000
         return None
 
     def _complete(self) -> ServerEvent | None:
-        kind, lines = self._kind or "message", self._data
-        self._kind, self._data = "", []
+        kind, lines, identity = self._kind or "message", self._data, self._id
+        self._kind, self._data, self._id = "", [], None
+        if identity is not None:  # not before: what is cut off within an event has not been heard
+            if identity in self._heard:
+                return None
+            self.last_id = identity
+            if lines:
+                self._remember(identity)
         if not lines:
             return None
         text = "\n".join(lines)
@@ -59,3 +101,8 @@ class EventParser:
         except ValueError:
             data = text
         return ServerEvent(kind, data, self.last_id)
+
+    def _remember(self, identity: str) -> None:
+        self._heard[identity] = None
+        if len(self._heard) > _REMEMBERED:
+            del self._heard[next(iter(self._heard))]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from resourced.client import calls
 from resourced.client.answers import Explained, Resource, Table, Top
-from resourced.client.base import ClientBase, check, read, repeatable, stream_headers, stream_query
+from resourced.client.base import ClientBase, check, limit_silence, read, repeatable, stream_query
 from resourced.client.calls import Call
 from resourced.client.download import new_file
 from resourced.client.sse import EventParser, ServerEvent
@@ -241,7 +241,9 @@ class Client(ClientBase):
         since: float | str | None = None,
         connected: Callable[[], None] | None = None,
     ) -> Iterator[ServerEvent]:
-        """Yield what happens, for ever; a break of the connection is bridged while patience lasts.
+        """Yield what happens, for ever; a break of the connection is bridged while patience lasts, each anew.
+
+        A server that is silent for 30 seconds longer than it says that it ever is counts as a break.
 
         Args:
             kinds: Which kinds of events; all but samples if not given.
@@ -255,9 +257,12 @@ class Client(ClientBase):
         pauses = self._pauses()
         while True:
             try:
-                for event in self._stream(parser, stream_query(kinds, since), connected):
+                for heard in self._stream(parser, stream_query(kinds, since), connected):
                     pauses = self._pauses()
-                    yield event
+                    for event in heard:
+                        yield event
+                        if self._was_interrupted():
+                            return
                 failure: httpx.TransportError = httpx.RemoteProtocolError("the stream ended")
             except httpx.TransportError as error:
                 failure = error
@@ -290,8 +295,9 @@ class Client(ClientBase):
 
     def _stream(
         self, parser: EventParser, query: dict[str, Any], connected: Callable[[], None] | None
-    ) -> Iterator[ServerEvent]:
-        asked = self._open().stream("GET", "/events", params=query, headers=stream_headers(parser), timeout=None)
+    ) -> Iterator[list[ServerEvent]]:
+        """Yield the events of each piece that comes, none if it was a sign of life."""
+        asked = self._open().stream(**self._stream_request(parser, query))
         with asked as response:
             if not response.is_success:
                 response.read()
@@ -299,14 +305,12 @@ class Client(ClientBase):
             self._line = response.extensions["network_stream"].get_extra_info("socket")
             if self._was_interrupted():  # before there was a line to cut
                 return
+            limit_silence(response)
             if connected is not None:
                 connected()
-            for line in response.iter_lines():
-                event = parser.feed(line)
-                if event:
-                    yield event
-                if self._was_interrupted():
-                    return
+            parser.begin()
+            for piece in response.iter_bytes():
+                yield parser.feed(piece)
 
     def _chunks(self, call: Call[Any]) -> Iterator[bytes]:
         """Yield the body of an answer that is no JSON; it is asked for once, and may take its time."""

@@ -122,10 +122,15 @@ class Lease(LeaseBase):
 
     def _listen(self) -> None:
         pause = FIRST_PAUSE_SECONDS
+
+        def begun() -> None:
+            nonlocal pause
+            self._catch_up()
+            pause = FIRST_PAUSE_SECONDS
+
         while not self._closing and not self._standing.released:
             try:
-                for event in self._listener.events(["workload"], connected=self._catch_up):
-                    pause = FIRST_PAUSE_SECONDS
+                for event in self._listener.events(["workload"], connected=begun):
                     self._hear(event)
                     if self._standing.workload is None:
                         break

@@ -28,7 +28,11 @@ def watch(
     since: str | None,
     count: int | None,
 ) -> None:
-    """Show what happens, as it happens. A daemon that restarts is waited for, and nothing in between is left out."""
+    """Show what happens, as it happens.
+
+    A daemon that restarts is waited for, and then decisions, outcomes and logged events in between are shown; what
+    rules, collectors and workloads did meanwhile is not.
+    """
     with session.client(patience_seconds=60.0 if count is None else 0.0) as client:
         number, rules = 0, _Rules(client)
         for event in client.events(kinds or None, since=since):

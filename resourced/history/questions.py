@@ -15,7 +15,14 @@ from resourced.history.moment import find_moment
 from resourced.history.query import answer, ask
 from resourced.history.reader import Session
 from resourced.history.recorded import RecordedTick, Ticks, find_stretches
-from resourced.history.search import Wanted, find_decision, find_decisions, find_events, find_outcomes
+from resourced.history.search import (
+    Wanted,
+    find_decision,
+    find_decisions,
+    find_events,
+    find_outcomes,
+    find_outcomes_since,
+)
 from resourced.history.store import SCRATCH, translated
 from resourced.history.table import Table
 from resourced.history.top import KINDS, Top, find_top, rank_table
@@ -181,6 +188,11 @@ class Questions(ABC):
         """Return what was done about a decision, oldest first."""
         kept = self._kept(Outcome)
         return self._ask(lambda session: find_outcomes(session, kept, decision_id))
+
+    def outcomes_since(self, since: float, limit: int = 100) -> list[Outcome]:
+        """Return what was done since a time, about whatever decision, newest first."""
+        kept = self._kept(Outcome)
+        return self._ask(lambda session: find_outcomes_since(session, kept, since, limit))
 
     def events(self, since: float | None = None, until: float | None = None, limit: int = 100) -> list[LoggedEvent]:
         """Return recorded events, newest first."""

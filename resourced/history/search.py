@@ -1,12 +1,14 @@
 """Finding records: those on disk, and those in memory that may not be there yet."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from resourced.decision import Decision, LoggedEvent, Outcome, Scope
 from resourced.history.reader import Session
 from resourced.history.records import to_decision, to_event, to_outcome
+
+R = TypeVar("R", Outcome, LoggedEvent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,13 @@ def find_outcomes(session: Session | None, kept: Sequence[tuple[int, Outcome]], 
     return sorted(found.values(), key=lambda item: item.time)
 
 
+def find_outcomes_since(
+    session: Session | None, kept: Sequence[tuple[int, Outcome]], since: float, limit: int
+) -> list[Outcome]:
+    """Return the outcomes of all decisions at or after a time, newest first."""
+    return _newest(session, kept, "SELECT key, data FROM outcome", to_outcome, span=(since, None), limit=limit)
+
+
 def find_events(
     session: Session | None,
     kept: Sequence[tuple[int, LoggedEvent]],
@@ -91,10 +100,23 @@ def find_events(
     limit: int,
 ) -> list[LoggedEvent]:
     """Return events, newest first."""
-    found = {key: item for key, item in kept if _within(item.time, since, until)}
+    return _newest(session, kept, "SELECT key, data FROM event", to_event, span=(since, until), limit=limit)
+
+
+def _newest(
+    session: Session | None,
+    kept: Sequence[tuple[int, R]],
+    select: str,
+    read: Callable[[str], R],
+    *,
+    span: tuple[float | None, float | None],
+    limit: int,
+) -> list[R]:
+    """Return records of some time, newest first."""
+    found = {key: item for key, item in kept if _within(item.time, *span)}
     if session is not None:
-        rows = _Where(since, until).rows(session, "SELECT key, data FROM event", "time DESC", limit)
-        found |= {key: to_event(data) for key, data in rows if key not in found}
+        rows = _Where(*span).rows(session, select, "time DESC", limit)
+        found |= {key: read(data) for key, data in rows if key not in found}
     return sorted(found.values(), key=lambda item: item.time, reverse=True)[:limit]
 
 

@@ -22,7 +22,7 @@ from resourced.history.blocks import PARTS_OF_A_BLOCK, write_block
 from resourced.history.columns import Columns
 from resourced.history.numbering import Numbering
 from resourced.history.records import Entry, write_entry
-from resourced.history.schema import APPLICATION_ID, PAGE_BYTES, VERSION, migrate
+from resourced.history.schema import APPLICATION_ID, PAGE_BYTES, READABLE, VERSION, migrate
 from resourced.history.slots import Record, from_slots, to_slots
 from resourced.series import Series
 
@@ -367,7 +367,7 @@ def check_file(path: Path) -> None:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
         finally:
             connection.close()
-    if version < VERSION:
+    if version < READABLE:
         raise HistoryError(f"{path} has schema {version}; start the daemon on a copy of it to bring it to {VERSION}")
 
 

@@ -213,6 +213,10 @@ class FakeHistory:
     def outcomes(self, decision_id: str) -> list[Outcome]:
         return self.done.get(decision_id, [])
 
+    def outcomes_since(self, since: float, limit: int = 100) -> list[Outcome]:
+        found = [each for done in self.done.values() for each in done if each.time >= since]
+        return sorted(found, key=lambda each: each.time, reverse=True)[:limit]
+
     def events(self, since: float | None = None, until: float | None = None, limit: int = 100) -> list[Any]:
         return [e for e in self.logged if e.time >= (since or 0)][:limit]
 

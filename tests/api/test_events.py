@@ -1,24 +1,44 @@
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from resourced.api import ApiSettings, Limits, create_app
 from resourced.api.access import Caller, Right
-from resourced.api.events import Stream, changes, make_event
-from resourced.decision import LoggedEvent, Phase
+from resourced.api.events import Stream, changes, make_event, record_event
+from resourced.decision import LoggedEvent, Outcome, Phase, Step
 from resourced.snapshot import Health
 from tests.api.fakes import TIME, FakeService, FakeState, make_decision, make_snapshot, make_verdict
 from tests.api.serving import Served, served
+
+NOW = f"{TIME + 1000:.6f}"
 
 
 @pytest.fixture
 async def on(tmp_path: Path) -> AsyncIterator[Served]:
     async with served(tmp_path) as found:
         yield found
+
+
+async def past(on: Served, last: str, *kinds: str) -> list[tuple[str, Any]]:
+    """Return kind and data of what is told after a break, up to the first that happens."""
+    found: list[tuple[str, Any]] = []
+    headers, asked = {"last-event-id": last}, {"kind": [*(kinds or ("decision", "outcome", "event")), "sample"]}
+    async with on.unix() as client, client.stream("GET", "/events", headers=headers, params=asked) as answer:
+        on.service.publish()
+        kind = ""
+        async for line in answer.aiter_lines():
+            name, _, value = line.partition(": ")
+            if (name, value) == ("event", "sample"):
+                break
+            kind = value if name == "event" else kind
+            found += [(kind, json.loads(value))] if name == "data" else []
+    return found
 
 
 async def read(lines: AsyncIterator[str], kind: str) -> dict[str, str]:
@@ -39,7 +59,7 @@ async def test_rules_decisions_and_collectors_are_told(on: Served) -> None:
     async with on.unix() as client, client.stream("GET", "/events") as answer:
         assert answer.headers["content-type"] == "text/event-stream"
         lines = answer.aiter_lines()
-        assert await anext(lines) == "retry: 2000"
+        assert [await anext(lines) for _ in range(3)] == ["retry: 2000", f"id: {NOW}", ""]
         on.service.publish(Phase.FIRING)
         assert '"phase":"firing"' in (await read(lines, "rule"))["data"]
         on.service.record(make_decision(9))
@@ -67,12 +87,72 @@ async def test_a_stream_resumes_after_the_last_event_seen(on: Served) -> None:
         assert (await client.get("/events", headers={"last-event-id": "x"})).status_code == 422
 
 
+async def test_a_stream_that_told_nothing_yet_is_resumed_from_its_beginning(on: Served) -> None:
+    async with on.unix() as client:
+        async with client.stream("GET", "/events") as answer:
+            lines = answer.aiter_lines()
+            _, begun = await anext(lines), await anext(lines)
+        on.service.record(make_decision(1001))
+        position = begun.removeprefix("id: ")
+        for headers in ({"last-event-id": position},) * 2:  # and again, while it still told nothing
+            async with client.stream("GET", "/events", headers=headers) as answer:
+                lines = answer.aiter_lines()
+                assert [await anext(lines), await anext(lines)] == ["retry: 2000", ""]  # it knows its position
+                assert f"{1001:020x}" in (await read(lines, "decision"))["data"]
+
+
+async def test_a_stream_from_a_past_moment_begins_with_that_moment(on: Served) -> None:
+    for since, begun in ((f"{TIME + 1:.0f}", f"{TIME + 1:.6f}"), (f"{TIME + 5000:.0f}", NOW)):
+        async with on.unix() as client, client.stream("GET", f"/events?since={since}") as answer:
+            lines = answer.aiter_lines()
+            assert [await anext(lines), await anext(lines)] == ["retry: 2000", f"id: {begun}"]
+
+
+async def test_what_came_of_a_decision_that_is_long_past_is_told_after_a_break(on: Served) -> None:
+    late = Outcome(make_decision(1).id, TIME + 900, Step.FREEZE, "undone", "hog")
+    on.service.history.done[late.decision_id].append(late)
+
+    found = await past(on, f"{TIME + 800:.6f}")
+
+    assert [(kind, data["result"]) for kind, data in found] == [("outcome", "undone")]
+
+
+async def test_what_was_told_after_its_time_is_told_after_a_break(on: Served) -> None:
+    seen = record_event(make_decision(960))
+    for decision in (make_decision(899), make_decision(901), make_decision(960), make_decision(961)):
+        on.service.record(decision)
+
+    assert seen.id is not None
+    found = await past(on, seen.id)
+
+    assert [data["time"] - TIME for _, data in found] == [901, 961]
+
+
+async def test_a_break_is_filled_with_what_a_stream_would_have_told(on: Served) -> None:
+    for name, priority in (("policy_surroundings", 6), ("collector_stale", 4)):
+        on.service.record(LoggedEvent(TIME + 900, name, priority, "Text.", {}))
+    on.service.record(make_decision(901))
+
+    assert [kind for kind, _ in await past(on, f"{TIME + 899}", "decision", "event")] == ["event", "decision"]
+    [[_, data]] = await past(on, f"{TIME + 899}", "event")
+    assert data["event"] == "collector_stale"
+
+
 async def test_only_so_many_streams_are_served(tmp_path: Path) -> None:
     settings = ApiSettings(limits=Limits(streams=1))
     async with served(tmp_path, settings=settings) as s, s.unix() as client, client.stream("GET", "/events") as first:
         assert first.status_code == 200
         second = await client.get("/events")
         assert (second.status_code, second.headers["retry-after"]) == (503, "5")
+
+
+async def test_a_stream_that_tells_nothing_shows_signs_of_life_as_often_as_it_says(tmp_path: Path) -> None:
+    settings = ApiSettings(limits=Limits(heartbeat_seconds=0.01))
+    async with served(tmp_path, settings=settings) as s, s.unix() as client, client.stream("GET", "/events") as answer:
+        assert answer.headers["heartbeat-seconds"] == "0.01"
+        lines = answer.aiter_lines()
+        told = [await anext(lines) for _ in range(7)]
+    assert told[2:] == ["", ": still here", "", ": still here", ""]
 
 
 async def test_a_slow_reader_is_cut_off() -> None:
@@ -112,7 +192,7 @@ async def test_waiting_ends_with_the_next_sample() -> None:
 async def test_stopping_ends_streams(tmp_path: Path) -> None:
     async with served(tmp_path) as s, s.unix() as client, client.stream("GET", "/events") as answer:
         lines = answer.aiter_lines()
-        await anext(lines)
+        assert [await anext(lines) for _ in range(3)][-1] == ""
         s.server.stop()
         assert [line async for line in lines if line] == []
 
@@ -125,10 +205,21 @@ def test_changes_are_what_differs() -> None:
     assert changes(None, one) == []
 
 
+def test_no_reader_takes_a_name_for_the_end_of_a_line() -> None:
+    event = LoggedEvent(TIME, "x", 4, "x\x85id:9\u2028id:9\u2029id:9 ä€", {})
+
+    text = make_event("event", TIME, event).text.decode()
+
+    kind, data, blank = text.splitlines()
+    assert (kind, blank) == ("event: event", "")
+    assert json.loads(data.removeprefix("data: "))["message"] == event.message
+    assert "ä€" in data
+
+
 async def test_what_came_together_is_one_write() -> None:
     stream = Stream(frozenset({"sample", "rule"}), Caller("uid 0 pid 1", Right.ADMIN, 0), None)
     texts = create_app(FakeService()).hub.follow(stream, [])
-    assert await anext(texts) == b"retry: 2000\n\n"
+    assert await anext(texts) == b"retry: 2000\n\n"  # of one that goes on with an earlier one
     for kind in ("sample", "decision", "rule"):
         stream.put(make_event(kind, 1.0, {}))
     stream.end()

@@ -194,9 +194,9 @@ async def test_what_happens_to_workloads_is_streamed(on: Served) -> None:
         lines = answer.aiter_lines()
         await anext(lines)
         on.service.record(LeaseChange("told", "memory is low", make_lease()))
-        text = [await anext(lines) for _ in range(3)]
-    assert text[1] == "event: workload"
-    data = json.loads(text[2].removeprefix("data: "))
+        text = [line async for line in until(lines, "memory is low")]
+    assert text[-2] == "event: workload"
+    data = json.loads(text[-1].removeprefix("data: "))
     assert (data["change"], data["reason"], data["workload"]["id"]) == ("told", "memory is low", ID)
 
 

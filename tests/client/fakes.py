@@ -120,7 +120,7 @@ STREAM = b': hello\n\nid: 1\nevent: decision\ndata: {"rule": "r",\ndata: "time":
 
 
 def answers() -> dict[str, tuple[int, Any]]:
-    """Return status and body by method and path."""
+    """Return status and body by method and path; an iterator has a body for each question."""
     decision = json.loads(json.dumps(asdict(DECISION)))
     return {
         "GET /resources/processes": (200, {**STAMP, "processes": PROCESSES}),
@@ -176,6 +176,8 @@ class FakeDaemon:
                 path, asked, query = self.path.partition("?")
                 about = asked if path == "/prune" and query.startswith(("pid", "unit", "workload")) else ""
                 status, content = daemon.answers.get(f"{self.command} {path}{about}", missing)
+                if isinstance(content, Iterator):
+                    content = next(content)
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 self.send_response(status)
                 self.send_header("content-length", str(len(data)))

@@ -1,13 +1,20 @@
+import json
 import threading
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 
+import httpx
 import pytest
+from annotated_types import Le
 
-from resourced.client import ApiError, AsyncClient, Client, NotAllowed, NotRunning
+from resourced.client import ApiError, AsyncClient, Client, NotAllowed, NotRunning, ServerEvent, base
+from resourced.client.sse import EventParser
+from resourced.config_api import ApiConfig
 from resourced.snapshot import Snapshot
 from resourced.snapshot.processes import Processes
-from tests.client.fakes import DECISION, OUTCOME, RECORDING, FakeDaemon, running
+from tests.client.fakes import DECISION, OUTCOME, RECORDING, STREAM, FakeDaemon, running
+from tests.client.workload_daemon import WorkloadDaemon, document, keeping
 
 # httpcore leaves a Unix socket whose connection failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
@@ -76,15 +83,90 @@ def test_changes_are_posted_and_a_refusal_is_a_sentence(daemon: FakeDaemon) -> N
 
 
 def test_the_stream_is_read_and_goes_on_from_where_it_broke_off(daemon: FakeDaemon) -> None:
+    begin, again = b"retry: 2000\nid: 0\n\n", STREAM + STREAM.replace(b"id: 1", b"id: 2")
+    daemon.answers["GET /events"] = (200, iter([begin, STREAM, again]))
     with Client(daemon.address) as client:
         events = client.events(["decision", "sample"])
-        first = [next(events) for _ in range(4)]
+        heard = [next(events) for _ in range(5)]
         events.close()  # type: ignore[attr-defined]  # it is a generator
-    assert [(e.kind, e.id) for e in first] == [("decision", "1"), ("sample", "1")] * 2
-    assert first[0].data == {"rule": "r", "time": 1}
-    assert first[1].data == "text"
+    assert [(e.kind, e.id) for e in heard] == [
+        ("decision", "1"), ("sample", "1"), ("sample", "1"), ("decision", "2"), ("sample", "2"),
+    ]  # fmt: skip
+    assert heard[0].data == {"rule": "r", "time": 1}
+    assert heard[1].data == "text"
     assert daemon.asked[0][1] == "/events?kind=decision&kind=sample"
+    assert [headers.get("last-event-id") for _, _, headers, _ in daemon.asked] == [None, "0", "1"]
+
+
+def test_an_event_that_was_cut_off_was_not_seen(daemon: FakeDaemon) -> None:
+    cut, whole = b'id: 2\nevent: decision\ndata: {"rule":', b"id: 2\ndata: 7\n\n"
+    daemon.answers["GET /events"] = (200, iter([STREAM + cut, whole]))
+    with Client(daemon.address) as client:
+        events = client.events()
+        assert [next(events).data for _ in range(3)] == [{"rule": "r", "time": 1}, "text", 7]
+        events.close()  # type: ignore[attr-defined]  # it is a generator
     assert daemon.asked[1][2]["last-event-id"] == "1"
+
+
+async def test_a_stream_that_tells_nothing_outlives_any_number_of_breaks(daemon: FakeDaemon) -> None:
+    daemon.answers["GET /events"] = (200, iter([b"retry: 2000\n\n"] * 10 + [STREAM]))
+    with Client(daemon.address, patience_seconds=0.1) as client:
+        assert next(client.events()).kind == "decision"
+    daemon.answers["GET /events"] = (200, iter([b": still here\n\n"] * 10 + [STREAM]))
+    async with AsyncClient(daemon.address, patience_seconds=0.1) as waiting, aclosing(waiting.events()) as events:
+        assert (await anext(events)).kind == "decision"
+
+
+def test_who_connects_but_says_nothing_is_given_up(daemon: FakeDaemon) -> None:
+    daemon.answers["GET /events"] = (200, b"")
+    with Client(daemon.address, patience_seconds=0.1) as client, pytest.raises(NotRunning, match="the stream ended"):
+        next(client.events())
+
+
+async def test_a_server_that_is_silent_for_too_long_counts_as_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "LATE_SECONDS", 0.02)
+    with keeping(tmp_path / "silent") as silent:
+        silent.heartbeats = [0.0, 0.01, 15.0, 0.0, 0.01, 15.0]
+        with Client(str(tmp_path / "silent")) as client:
+            told = threading.Thread(target=tell, args=(silent, 3))
+            told.start()
+            assert next(client.events()).kind == "workload"
+            told.join()
+        async with AsyncClient(str(tmp_path / "silent")) as waiting, aclosing(waiting.events()) as events:
+            told = threading.Thread(target=tell, args=(silent, 6))
+            told.start()
+            assert (await anext(events)).kind == "workload"
+            told.join()
+
+
+def tell(daemon: WorkloadDaemon, number: int) -> None:
+    daemon.registered["w-1"] = document(id="w-1")
+    daemon.await_true(lambda: daemon.listened >= number)
+    daemon.tell("d1")
+
+
+def test_a_server_that_does_not_say_how_often_it_speaks_is_waited_for_as_long_as_any_may_take() -> None:
+    longest = base.LONGEST_HEARTBEAT_SECONDS
+    assert Le(longest) in ApiConfig.model_fields["heartbeat"].metadata
+    for header, seconds in ((None, 300), ("x", 300), ("15", 15), ("1e9", 300), ("nan", 0), ("-1", 0)):
+        request = httpx.Request("GET", "http://x/events", extensions={"timeout": {"read": longest + 30}})
+        headers = {} if header is None else {"heartbeat-seconds": header}
+        base.limit_silence(httpx.Response(200, headers=headers, request=request))
+        assert request.extensions["timeout"]["read"] == seconds + 30
+    asked = Client("/x")._stream_request(EventParser(), {})
+    assert asked["timeout"] == httpx.Timeout(10, read=longest + 30)
+
+
+async def test_a_name_injects_no_event(daemon: FakeDaemon) -> None:
+    data = {"name": "x\x85id:9\u2028\u2028event:workload"}
+    text = json.dumps(data, ensure_ascii=False)
+    daemon.answers["GET /events"] = (200, f"id: 1\nevent: decision\ndata: {text}\n\n".encode())
+    with Client(daemon.address) as client:
+        assert next(client.events()) == ServerEvent("decision", data, "1")
+    async with AsyncClient(daemon.address) as waiting, aclosing(waiting.events()) as events:
+        assert await anext(events) == ServerEvent("decision", data, "1")
 
 
 def test_a_stream_that_is_refused_says_why(daemon: FakeDaemon) -> None:
@@ -131,8 +213,6 @@ def test_a_restart_is_bridged(tmp_path: Path) -> None:
 def test_a_socket_that_may_not_be_opened_names_the_group() -> None:
     client = Client("/x")
     error = PermissionError(13, "Permission denied")
-    import httpx  # noqa: PLC0415 - as the client does
-
     failure = httpx.ConnectError("denied")
     failure.__cause__ = error
     assert isinstance(client._failure(failure), NotAllowed)
@@ -155,14 +235,15 @@ async def test_the_async_client_asks_the_same(daemon: FakeDaemon, tmp_path: Path
         assert await client.thaw(DECISION.id)
         with pytest.raises(ApiError, match="Forbidden"):
             await client.reload()
+        daemon.answers["GET /events"] = (200, iter([STREAM, STREAM + STREAM.replace(b"id: 1", b"id: 2")]))
         kinds = []
         events = client.events()
         async for event in events:
-            kinds.append(event.kind)
-            if len(kinds) == 3:
+            kinds.append((event.kind, event.id))
+            if len(kinds) == 4:
                 break
         await events.aclose()
-        assert kinds == ["decision", "sample", "decision"]
+        assert kinds == [("decision", "1"), ("sample", "1"), ("sample", "1"), ("decision", "2")]
     async with AsyncClient(str(tmp_path / "none"), patience_seconds=0.1) as client:
         with pytest.raises(NotRunning):
             await client.should_prune()

@@ -4,11 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from resourced.client import Target, find_target
-from resourced.client.sse import EventParser
 from resourced.client.target import candidates
 
 
@@ -36,23 +33,3 @@ def test_a_directory_of_somebody_else_is_no_reason_to_stop(tmp_path: Path) -> No
     environ = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path / "closed")}
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["/run/resourced/resourced.sock", "True", "{}"], done.stderr
-
-
-@given(st.lists(st.text(st.characters(exclude_characters="\r\n\0"), min_size=1), min_size=1))
-def test_data_of_several_lines_is_joined(lines: list[str]) -> None:
-    parser = EventParser()
-    for line in lines:
-        assert parser.feed(f"data: {line}") is None
-    event = parser.feed("")
-    assert event is not None
-    assert isinstance(event.data, str | int | float | bool | list | dict | None)
-    if len(lines) == 1 and lines[0].isalpha() and lines[0] not in {"true", "false", "null", "NaN", "Infinity"}:
-        assert event.data == lines[0]
-
-
-def test_the_server_may_ask_for_a_pause() -> None:
-    parser = EventParser()
-    for line in ("retry: 1500", "retry: x", "id: a\0b", "unknown: 1", ""):
-        assert parser.feed(line) is None
-    assert parser.retry_seconds == 1.5
-    assert parser.last_id is None

@@ -1,32 +1,29 @@
-import asyncio
-import gc
 import logging
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from resourced.client import ApiError, AsyncClient, Client, NotRunning, PruneRequest, Workload, workload
-from resourced.client.lease import Absence
+from resourced.client import (
+    ApiError,
+    AsyncClient,
+    Client,
+    NotRunning,
+    PruneRequest,
+    Workload,
+    base,
+    sync_lease,
+    workload,
+)
 from tests.client.workload_daemon import PATIENCE_SECONDS, WorkloadDaemon, document, keeping
 
 # httpcore leaves a Unix socket whose connection failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
-
-
-@pytest.fixture
-def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WorkloadDaemon]:
-    monkeypatch.delenv("RESOURCED_WORKLOAD", raising=False)
-    monkeypatch.setattr(Absence, "told", False)
-    monkeypatch.setenv("RESOURCED_SOCKET", str(tmp_path / "socket"))
-    with keeping(tmp_path / "socket") as kept:
-        yield kept
-    gc.collect()  # sockets whose connection failed, while it is known which test it was
 
 
 def test_the_client_asks_for_workloads_by_their_routes(daemon: WorkloadDaemon) -> None:
@@ -167,6 +164,49 @@ def test_who_was_lost_registers_again(daemon: WorkloadDaemon, lose: Callable[[Wo
         assert w.wait(PATIENCE_SECONDS)
 
 
+def test_who_was_lost_while_asked_waits_until_asked_again(daemon: WorkloadDaemon) -> None:
+    with workload("train") as w:
+        daemon.await_listener()
+        daemon.tell("d1")
+        assert w.wait(PATIENCE_SECONDS) is not None
+        daemon.refusal = (503, "so many are registered already")
+        daemon.forget()
+        daemon.await_said("POST", times=2)
+        assert (w.asked, w.wait(0.01)) == (False, None)
+        daemon.refusal = None
+        daemon.await_true(lambda: bool(daemon.registered))
+        daemon.tell("d2")
+        found = w.wait(PATIENCE_SECONDS)
+        assert found is not None
+        assert found.decision == "d2"
+
+
+def test_restarts_are_short_however_many_there_were(
+    daemon: WorkloadDaemon, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sync_lease, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(sync_lease, "LONGEST_PAUSE_SECONDS", 0.04)
+    with workload("train") as w:
+        for number in range(1, 9):
+            daemon.await_true(lambda: daemon.listened >= number)  # noqa: B023 - called in this very turn
+            daemon.end_streams()
+        daemon.await_true(lambda: daemon.listened > 8)
+        daemon.tell("d1")
+        assert w.wait(PATIENCE_SECONDS) is not None
+    assert caplog.text == ""
+
+
+def test_a_daemon_that_is_silent_for_too_long_is_listened_to_anew(
+    daemon: WorkloadDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "LATE_SECONDS", 0.02)
+    daemon.heartbeats = [0.0, 15.0]
+    with workload("train") as w:
+        daemon.await_true(lambda: daemon.listened >= 2)
+        daemon.tell("d1")
+        assert w.wait(PATIENCE_SECONDS) is not None
+
+
 def test_it_works_without_a_daemon_says_so_once_and_is_taken_in_later(
     tmp_path: Path, daemon: WorkloadDaemon, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -235,74 +275,3 @@ def test_a_program_that_is_killed_leaves_the_rest_to_the_daemon(daemon: Workload
         daemon.await_listener()
         process.send_signal(signal.SIGKILL)
     assert len(daemon.registered) == 1
-
-
-async def test_with_a_loop_it_is_awaited(daemon: WorkloadDaemon) -> None:
-    async with workload("serve", priority=-1) as w:
-        await in_thread(daemon.await_listener)
-        assert (w.asked, w.request) == (False, None)
-        assert await w.wait(0.01) is None
-        daemon.tell("d1")
-        request = await w.prune_requested()
-        assert request.decision == "d1"
-        assert w.asked
-        await in_thread(lambda: daemon.await_said("POST acknowledge"))
-        await w.release()
-        assert w.request is None
-    await in_thread(lambda: daemon.await_said("DELETE"))
-    assert sum(what == "DELETE" for what, _ in daemon.said) == 1
-
-
-async def test_with_a_loop_who_was_lost_registers_again_and_beats(daemon: WorkloadDaemon) -> None:
-    async with workload("serve", heartbeat_seconds=0.03, acknowledge=False) as w:
-        await in_thread(daemon.await_listener)
-        daemon.forget()
-        await in_thread(lambda: daemon.await_said("POST", times=2))
-        await in_thread(daemon.await_listener)
-        daemon.lapse()
-        await in_thread(lambda: daemon.await_said("POST", times=3))
-        await in_thread(lambda: daemon.await_said("POST heartbeat", times=2))
-        await in_thread(daemon.await_listener)
-        daemon.tell("d1")
-        assert (await w.prune_requested()).decision == "d1"
-        await w.acknowledge()
-    assert daemon.await_said("POST acknowledge") == {"decision": "d1"}
-
-
-async def test_with_a_loop_callbacks_are_awaited_or_run_in_a_thread(
-    daemon: WorkloadDaemon, caplog: pytest.LogCaptureFixture
-) -> None:
-    called: list[str] = []
-
-    async def save(request: PruneRequest) -> None:
-        called.append(request.decision)
-        raise OSError("the disk is full")
-
-    def plainly(request: PruneRequest) -> None:
-        called.append(threading.current_thread().name)
-
-    for callback in (save, plainly):
-        async with workload(on_prune=callback):
-            await in_thread(daemon.await_listener)
-            daemon.tell(callback.__name__)
-            await in_thread(lambda: daemon.await_said("POST acknowledge"))
-            daemon.said.clear()
-    assert called[0] == "save"
-    assert called[1] != threading.current_thread().name
-    assert "the disk is full" in caplog.text
-
-
-async def test_with_a_loop_it_works_without_a_daemon(tmp_path: Path, daemon: WorkloadDaemon) -> None:
-    async with workload(target=str(tmp_path / "none")) as w:
-        assert not w.asked
-    with pytest.raises(NotRunning):
-        async with workload(target=str(tmp_path / "none"), required=True):
-            pass
-    daemon.refusal = (422, "there is no such signal")
-    with pytest.raises(ApiError, match="no such signal"):
-        async with workload(signal="SIGNONE"):
-            pass
-
-
-async def in_thread(function: Callable[[], object]) -> None:
-    await asyncio.to_thread(function)

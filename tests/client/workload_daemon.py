@@ -35,7 +35,10 @@ def request(decision: str) -> dict[str, Any]:
 
 
 class WorkloadDaemon:
-    """What is registered, what was said, and who listens."""
+    """What is registered, what was said, and who listens.
+
+    It shows no signs of life on its streams, however often it says that it will: `heartbeats`, one a stream.
+    """
 
     def __init__(self) -> None:
         self.registered: dict[str, dict[str, Any]] = {}
@@ -43,6 +46,8 @@ class WorkloadDaemon:
         self.refusal: tuple[int, str] | None = None
         self.full = False
         self.tells_at_once = False
+        self.listened = 0
+        self.heartbeats = [15.0]
         self._listeners: list[queue.Queue[bytes | None]] = []
         self._changed = threading.Condition()
 
@@ -121,6 +126,7 @@ class WorkloadDaemon:
     def listen(self) -> "queue.Queue[bytes | None]":
         listener: queue.Queue[bytes | None] = queue.Queue()
         with self._changed:
+            self.listened += 1
             self._listeners.append(listener)
             if self.tells_at_once:
                 self.tell("d1")
@@ -169,6 +175,8 @@ def _handler(daemon: WorkloadDaemon) -> type[BaseHTTPRequestHandler]:
             listener = daemon.listen()
             try:
                 self.send_response(200)
+                every = daemon.heartbeats.pop(0) if len(daemon.heartbeats) > 1 else daemon.heartbeats[0]
+                self.send_header("heartbeat-seconds", f"{every:g}")
                 self.end_headers()
                 self.wfile.write(b"retry: 2000\n\n")
                 while (text := listener.get()) is not None:

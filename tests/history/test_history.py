@@ -103,8 +103,9 @@ def test_records_are_found_before_and_after_they_are_written(kit: Kit) -> None:
     items = [decision(1), decision(2, rule="other"), decision(3, target=user), decision(4, target=None)]
     for item in items:
         kit.history.record(item)
-    kit.history.record(outcome(1))
-    kit.history.record(outcome(1, time=START, result="refused"))
+    refused = outcome(1, time=START, result="refused")
+    for done in (outcome(1), refused, outcome(4, time=START + 9)):
+        kit.history.record(done)
     kit.history.record(event(7))
 
     for _ in range(2):
@@ -121,6 +122,9 @@ def test_records_are_found_before_and_after_they_are_written(kit: Kit) -> None:
         assert ask.decision("none") is None
         assert [each.result for each in ask.outcomes(items[0].id)] == ["refused", "done"]
         assert ask.outcomes(items[1].id) == []
+        assert ask.outcomes_since(START) == [outcome(4, time=START + 9), outcome(1), refused]
+        assert ask.outcomes_since(START + 1) == [outcome(4, time=START + 9), outcome(1)]
+        assert ask.outcomes_since(START, limit=1) == [outcome(4, time=START + 9)]
         assert ask.events() == [event(7)]
         assert ask.events(since=START + 8) == []
         kit.history.flush()

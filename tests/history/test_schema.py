@@ -56,6 +56,38 @@ def test_a_store_of_the_first_schema_is_read_and_goes_on(tmp_path: Path) -> None
     assert version(tmp_path) == schema.VERSION
 
 
+def shape(directory: Path) -> set[tuple[str, str | None]]:
+    with contextlib.closing(sqlite3.connect(directory / FILE_NAME)) as connection:
+        return set(connection.execute("SELECT name, sql FROM sqlite_schema"))
+
+
+def test_a_store_of_the_first_schema_becomes_like_a_new_one(tmp_path: Path) -> None:
+    for directory in (old := tmp_path / "old", new := tmp_path / "new"):
+        directory.mkdir()
+    store_of_the_first_schema(old)
+    for directory in (old, new):
+        Kit(directory).history.close()
+
+    assert shape(old) == shape(new)
+    with contextlib.closing(sqlite3.connect(old / FILE_NAME)) as connection:
+        plan = "EXPLAIN QUERY PLAN SELECT key, data FROM outcome WHERE time >= 1 ORDER BY time DESC LIMIT 9"
+        assert [row[-1] for row in connection.execute(plan)] == [
+            "SEARCH outcome USING INDEX outcome_time (time>?)"
+        ]  # and nothing is sorted
+
+
+def test_a_recording_of_the_first_schema_is_read_as_it_is(tmp_path: Path) -> None:
+    store_of_the_first_schema(tmp_path)
+    before = (tmp_path / FILE_NAME).read_bytes()
+
+    with Recording(tmp_path / FILE_NAME) as recording:
+        assert recording.decisions() == [decision()]
+        assert recording.outcomes_since(0) == [outcome()]
+        assert list(recording.query(["memory.available"], start=0, end=4e9).times)
+
+    assert (tmp_path / FILE_NAME).read_bytes() == before
+
+
 def _adds_a_table(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE later (x)")
     connection.execute("INSERT INTO later SELECT count(*) FROM block")

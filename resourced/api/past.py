@@ -144,6 +144,11 @@ def endpoints() -> list[Endpoint]:
                 ),
             ),
             problems=(503,),
+            description=(
+                "What would take too much is refused before it is read, with a sentence that says what to ask for"
+                " instead: more than two million values in an answer, or some three seconds of a processor. Steps of"
+                " whole minutes and hours take least."
+            ),
             also={_CSV: text, _ARROW: binary},
         ),
         Endpoint(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections import deque
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -44,6 +45,7 @@ class LimitedProtocol(HttpToolsProtocol):
             with contextlib.suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as same:
                 state["peer"] = read_peer(same)
         self.app_state = state
+        self._earlier: deque[RequestResponseCycle] = deque()
         self._timer = self.loop.call_later(self.limits.header_seconds, self._too_slow)
         self.open[self] = None
         if len(self.open) > self.limits.connections:
@@ -70,6 +72,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_timer()
         self.resume_writing()
         self.open.pop(self, None)
+        for cycle in self._earlier:  # uvicorn tells the newest request alone, which may still wait for its turn
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -112,6 +118,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         app = self.app
+        before: RequestResponseCycle | None = self.cycle  # as in `idle`
         if self._head_bytes > self.limits.header_bytes:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self.limits.header_bytes:
@@ -119,6 +126,10 @@ class LimitedProtocol(HttpToolsProtocol):
                 self.app = _too_large(detail)
         super().on_headers_complete()
         self.app = app
+        if before is not None and not before.response_complete:
+            self._earlier.append(before)
+            while self._earlier[0].response_complete:
+                self._earlier.popleft()
         if self.ending:
             self.cycle.keep_alive = False
 

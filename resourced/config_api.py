@@ -79,6 +79,8 @@ class ApiConfig(Section):
     """Time between signs of life on a stream of events on which nothing happens."""
     query_threads: Annotated[Count, Field(ge=1, le=32)] = 2
     """Questions to the history that are answered at once."""
+    max_questions: Annotated[Count, Field(ge=1, le=10_000)] = 32
+    """Questions to the history that may wait meanwhile; beyond it callers are told to ask again later."""
 
     @model_validator(mode="after")
     def _safe(self) -> Self:

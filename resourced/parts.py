@@ -173,6 +173,8 @@ def _limits(config: ResourceConfig) -> Limits:
     return Limits(
         connections=api.max_connections,
         streams=api.max_streams,
+        query_threads=api.query_threads,
+        questions=api.max_questions,
         header_bytes=api.max_header,
         header_seconds=api.header_timeout,
         body_bytes=api.max_body,

@@ -20,6 +20,7 @@ from resourced.journal import Notifier
 from resourced.manager import State
 from resourced.parts import access_settings, gap_seconds, log_settings, rules_of
 from resourced.player import Played, Player
+from resourced.process import CONTROL_THREADS
 from resourced.service import DaemonService
 from resourced.workloads import Applicant, Lease, Wish
 
@@ -177,7 +178,7 @@ class Replaying:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)
-        loop.set_default_executor(ThreadPoolExecutor(self._loaded.config.api.query_threads, "query"))
+        loop.set_default_executor(ThreadPoolExecutor(CONTROL_THREADS, "control"))
         serving = asyncio.create_task(self._front.serve())
         await self._front.started()
         self._player.start_playing()

@@ -30,6 +30,8 @@ def test_each_room_gets_what_was_said() -> None:
         "api.port=9",
         "api.socket=/x/y.sock",
         "api.keep_alive=9s",
+        "api.query_threads=3",
+        "api.max_questions=5",
     ]
     config = load([], environ={}, options=options).config
     history = history_settings(config)
@@ -38,7 +40,7 @@ def test_each_room_gets_what_was_said() -> None:
     assert api_settings(config).resources.cache_seconds == 3.0
     listen = listen_settings(config, {}, 1000)
     assert (listen.port, listen.socket, listen.keep_alive_seconds) == (9, Path("/x/y.sock"), 9)
-    assert listen.limits.connections == 7
+    assert (listen.limits.connections, listen.limits.query_threads, listen.limits.questions) == (7, 3, 5)
     assert listen.socket_group is None
     assert listen_settings(load([], environ={}, options=["api.tcp=false"]).config, {}, 1000).port is None
 

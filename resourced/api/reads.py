@@ -1,6 +1,5 @@
 """Routes that read the newest sample, or a past moment as if it were, and the daemon's own state."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -79,7 +78,7 @@ def _encoded(name: str) -> Any:
 
     async def handle(call: Call) -> ASGIApp:
         if call.values.get("at") is not None:
-            return json_answer(await asyncio.to_thread(call.service.history.at, call.values["at"]))
+            return json_answer(await call.ask(call.service.history.at, call.values["at"]))
         if "fresh" in call.values:
             state = await _state(call, prune=name == "prune")
             if call.values.get("full"):

@@ -137,7 +137,7 @@ class ReplayService(DaemonService):
             return False, "no sample has been played yet"
         return True, "a recording is served"
 
-    def command_lines(self, pids: Sequence[int]) -> dict[int, str | None]:
+    async def command_lines(self, pids: Sequence[int]) -> dict[int, str | None]:
         """Know none: a recording holds no command lines, and the processes of this machine are others."""
         return dict.fromkeys(pids)
 

@@ -112,13 +112,13 @@ async def _processes(call: Call) -> ASGIApp:
         for process in (processes.items if processes else ())
         if caller.right is Right.ADMIN or (caller.uid is not None and process.uid == caller.uid)
     ]
-    lines = call.service.command_lines(pids)
+    lines = await call.service.command_lines(pids)
     view["command_lines"] = {str(pid): line for pid, line in lines.items()}
     return Answer(to_json(view), cache_control=b"no-store")
 
 
 async def _healthz(call: Call) -> ASGIApp:
-    return json_answer({"status": "ok", **call.service.status()})
+    return json_answer({"status": "ok", **await call.service.status()})
 
 
 async def _readyz(call: Call) -> ASGIApp:

@@ -35,7 +35,8 @@ class ApiConfig(Section):
     socket_group: str | None = None
     """Group that may connect to it. By default resourced, if there is such a group and the daemon runs as root."""
     admin_group: str | None = "resourced-admin"
-    """Group whose members may change things over the Unix socket, as root may."""
+    """Group whose members may change things over the Unix socket, as root may. It is looked up at the start and at a
+    reload."""
     tcp: Switch = True
     """Whether to listen on TCP."""
     address: Annotated[str, AfterValidator(_address)] = "127.0.0.1"

@@ -181,7 +181,8 @@ class Daemon:
             self._notifier.reloading()
             try:
                 loaded = await asyncio.to_thread(self._load)
-                rules, access = rules_of(loaded.config), access_settings(loaded.config)
+                rules = rules_of(loaded.config)
+                access = await asyncio.to_thread(access_settings, loaded.config)
                 renewed = await asyncio.to_thread(self._front.renew_certificate)
             except ConfigError as error:
                 self._report("config_refused", {"reason": str(error)})

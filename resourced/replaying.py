@@ -202,7 +202,8 @@ class Replaying:
             ConfigError: It can't be used; everything stays as it was.
         """
         loaded = await asyncio.to_thread(self._load)
-        rules, access = rules_of(loaded.config), access_settings(loaded.config)
+        rules = rules_of(loaded.config)
+        access = await asyncio.to_thread(access_settings, loaded.config)
         await asyncio.to_thread(self._front.renew_certificate)
         self._loaded = loaded
         self._player.set_rules(rules)

@@ -1,5 +1,6 @@
 """From the configuration to the settings of the rooms."""
 
+import grp
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,12 @@ def test_rules_of_the_shipped_profile_observe() -> None:
     rules = rules_of(load([], environ={}).config)
     assert {rule.name for rule in rules} >= {"memory-critical", "memory-low", "disk-full"}
     assert {rule.mode.value for rule in rules} == {"observe"}
+
+
+@pytest.mark.parametrize(("group", "gid"), [(grp.getgrgid(0).gr_name, 0), ("no-such-group", None)])
+def test_the_group_of_admins_is_looked_up(group: str, gid: int | None) -> None:
+    config = load([], environ={}, options=[f"api.admin_group={group}"]).config
+    assert access_settings(config).admin_gid == gid
 
 
 def test_a_file_of_tokens_that_is_missing_is_an_error() -> None:

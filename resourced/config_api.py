@@ -61,7 +61,8 @@ class ApiConfig(Section):
     top: Annotated[Count, Field(ge=0, le=1000)] = 20
     """How many processes and cgroups, by processor use and by memory, /resources/all holds."""
     max_connections: Annotated[Count, Field(ge=1, le=65536)] = 1024
-    """Connections at once; beyond it an idle one makes room."""
+    """Connections at once, and as many whose TLS handshake isn't over; beyond it the one that is idle longest makes
+    room."""
     max_streams: Annotated[Count, Field(ge=1, le=10_000)] = 256
     """Event streams and waiting callers at once."""
     max_header: Annotated[Size, Field(ge=1024, le=1024**2)] = 16 * 1024

@@ -8,7 +8,7 @@ class Limits:
     """Bounds on connections and requests."""
 
     connections: int = 1024
-    """Connections at once; beyond it an idle one makes room."""
+    """Connections at once, and as many whose TLS handshake isn't over; beyond it an idle one makes room."""
     streams: int = 256
     """Event streams and waiting callers at once."""
     query_threads: int = 2

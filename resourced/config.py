@@ -79,7 +79,8 @@ class HistoryConfig(Section):
     top_cgroups: Annotated[Count, Field(ge=0, le=200)] = 20
     """How many cgroups are recorded every 5 s: so many by each of processor use, memory and I/O."""
     retention: RetentionConfig = RetentionConfig()
-    """How long what was seen is remembered."""
+    """How long what was seen is remembered. Nothing goes for its age in the first hour of running, nor by a clock that
+    was set ahead less than an hour ago."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -35,7 +35,8 @@ class ApiConfig(Section):
     socket_group: str | None = None
     """Group that may connect to it. By default resourced, if there is such a group and the daemon runs as root."""
     admin_group: str | None = "resourced-admin"
-    """Group whose members may change things over the Unix socket, as root may."""
+    """Group whose members may change things over the Unix socket, as root may. It is looked up at the start and at a
+    reload."""
     tcp: Switch = True
     """Whether to listen on TCP."""
     address: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
@@ -60,7 +61,8 @@ class ApiConfig(Section):
     top: Annotated[Count, Field(ge=0, le=1000)] = 20
     """How many processes and cgroups, by processor use and by memory, /resources/all holds."""
     max_connections: Annotated[Count, Field(ge=1, le=65536)] = 1024
-    """Connections at once; beyond it an idle one makes room."""
+    """Connections at once, and as many whose TLS handshake isn't over; beyond it the one that is idle longest makes
+    room."""
     max_streams: Annotated[Count, Field(ge=1, le=10_000)] = 256
     """Event streams and waiting callers at once."""
     max_header: Annotated[Size, Field(ge=1024, le=1024**2)] = 16 * 1024
@@ -79,6 +81,8 @@ class ApiConfig(Section):
     """Time between signs of life on a stream of events on which nothing happens."""
     query_threads: Annotated[Count, Field(ge=1, le=32)] = 2
     """Questions to the history that are answered at once."""
+    max_questions: Annotated[Count, Field(ge=1, le=10_000)] = 32
+    """Questions to the history that may wait meanwhile; beyond it callers are told to ask again later."""
 
     @model_validator(mode="after")
     def _safe(self) -> Self:

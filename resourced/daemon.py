@@ -42,7 +42,7 @@ from resourced.parts import (
     rules_of,
 )
 from resourced.policy import JudgeState
-from resourced.process import Slimmer, be_nice, bound_heap, lock_memory, raise_descriptor_limit, settle
+from resourced.process import CONTROL_THREADS, Slimmer, be_nice, bound_heap, lock_memory, raise_descriptor_limit, settle
 from resourced.service import DaemonService
 from resourced.sources import sources_of, switched_off
 
@@ -155,7 +155,7 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(self._reload_by_signal()))
         loop.add_signal_handler(signal.SIGUSR1, self._log_level, "debug")
         loop.add_signal_handler(signal.SIGUSR2, self._log_level, None)
-        loop.set_default_executor(ThreadPoolExecutor(self._loaded.config.api.query_threads, "query"))
+        loop.set_default_executor(ThreadPoolExecutor(CONTROL_THREADS, "control"))
         self._manager.follow(self._messenger.take)
         self._messenger.start()
         self._cooperation.start(self._manager, self._acting.executor.wake)
@@ -195,7 +195,8 @@ class Daemon:
 
     async def _reload(self) -> None:
         loaded = await asyncio.to_thread(self._load)
-        rules, access = rules_of(loaded.config), access_settings(loaded.config)
+        rules = rules_of(loaded.config)
+        access = await asyncio.to_thread(access_settings, loaded.config)
         renewed = await asyncio.to_thread(self._front.renew_certificate)
         before, config = self._loaded.config, loaded.config
         keys = changed_keys(before, config)

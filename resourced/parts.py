@@ -104,18 +104,25 @@ def log_settings(config: ResourceConfig) -> LogSettings:
 
 
 def access_settings(config: ResourceConfig) -> AccessSettings:
-    """Return who may do what.
+    """Return who may do what. It may block: groups may be known to another machine.
 
     Raises:
         ConfigError: The file of tokens can't be used.
     """
     api = config.api
     return AccessSettings(
-        admin_group=api.admin_group,
+        admin_gid=None if api.admin_group is None else _gid(api.admin_group),
         tokens=_tokens(config, os.environ),
         anonymous_read=api.anonymous_read,
         allowed_hosts=frozenset(api.allowed_hosts),
     )
+
+
+def _gid(group: str) -> int | None:
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        return None
 
 
 def _tokens(config: ResourceConfig, environ: Mapping[str, str]) -> tuple[Token, ...]:
@@ -173,6 +180,8 @@ def _limits(config: ResourceConfig) -> Limits:
     return Limits(
         connections=api.max_connections,
         streams=api.max_streams,
+        query_threads=api.query_threads,
+        questions=api.max_questions,
         header_bytes=api.max_header,
         header_seconds=api.header_timeout,
         body_bytes=api.max_body,

@@ -9,6 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+CONTROL_THREADS = 8
+"""Threads of the event loop for what may wait a little, such as writing a small file: changes that were asked for, a
+reload, the store's own state. Questions to the history, which take long, have threads of their own."""
+
 _SPARE_DESCRIPTORS = 4096
 """Descriptors for connections, the store and cgroup files, beside those of processes."""
 _MADV_DONTNEED = 4

@@ -20,6 +20,7 @@ from resourced.journal import Notifier
 from resourced.manager import State
 from resourced.parts import access_settings, gap_seconds, log_settings, rules_of
 from resourced.player import Played, Player
+from resourced.process import CONTROL_THREADS
 from resourced.service import DaemonService
 from resourced.workloads import Applicant, Lease, Wish
 
@@ -136,7 +137,7 @@ class ReplayService(DaemonService):
             return False, "no sample has been played yet"
         return True, "a recording is served"
 
-    def command_lines(self, pids: Sequence[int]) -> dict[int, str | None]:
+    async def command_lines(self, pids: Sequence[int]) -> dict[int, str | None]:
         """Know none: a recording holds no command lines, and the processes of this machine are others."""
         return dict.fromkeys(pids)
 
@@ -177,7 +178,7 @@ class Replaying:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ending.set)
-        loop.set_default_executor(ThreadPoolExecutor(self._loaded.config.api.query_threads, "query"))
+        loop.set_default_executor(ThreadPoolExecutor(CONTROL_THREADS, "control"))
         serving = asyncio.create_task(self._front.serve())
         await self._front.started()
         self._player.start_playing()
@@ -201,7 +202,8 @@ class Replaying:
             ConfigError: It can't be used; everything stays as it was.
         """
         loaded = await asyncio.to_thread(self._load)
-        rules, access = rules_of(loaded.config), access_settings(loaded.config)
+        rules = rules_of(loaded.config)
+        access = await asyncio.to_thread(access_settings, loaded.config)
         await asyncio.to_thread(self._front.renew_certificate)
         self._loaded = loaded
         self._player.set_rules(rules)

@@ -9,17 +9,20 @@ from typing import Any, Protocol
 from resourced import __version__, journal
 from resourced.api.service import HistoryView, WorkloadsView
 from resourced.collectors.base import Roots
-from resourced.collectors.processes import read_command_line
+from resourced.commandlines import CommandLines
 from resourced.decision import LoggedEvent
 from resourced.errors import ConfigError
 from resourced.history import HistoryStats
 from resourced.journal import EVENTS, Priority
+from resourced.kept import Kept
 from resourced.manager import State
 from resourced.policy import Judgement, outlook
 from resourced.process import own_usage
 
 _STALE_INTERVALS = 5
 """Samples older than so many intervals are not fresh."""
+_STATS_SECONDS, _STATS_PATIENCE_SECONDS = 5.0, 1.0
+"""How long it is told what the history holds before it looks again, and how long somebody waits for that."""
 
 
 class Ticking(Protocol):
@@ -125,7 +128,8 @@ class DaemonService:
         self._reload = reload
         self._describe = describe
         self._configuration = configuration
-        self._roots = roots or Roots()
+        self._command_lines = CommandLines(roots or Roots())
+        self._stats = Kept(history.stats, seconds=_STATS_SECONDS, patience_seconds=_STATS_PATIENCE_SECONDS)
         self._began = time.monotonic()
 
     @property
@@ -141,8 +145,8 @@ class DaemonService:
         """Sample now; concurrent callers share one sample."""
         return await self._manager.fresh()
 
-    def status(self) -> dict[str, Any]:
-        """Return how the daemon does."""
+    async def status(self) -> dict[str, Any]:
+        """Return how the daemon does; without the history if its disk doesn't answer."""
         state, used = self.state, own_usage()
         uptime = time.monotonic() - self._began
         told: dict[str, Any] = {
@@ -168,7 +172,9 @@ class DaemonService:
                 "lag_seconds": round(state.lag_seconds, 6),
                 "duration_seconds": round(state.duration_seconds, 6),
             }
-        told["history"] = asdict(self.history.stats())
+        stats = await self._stats.get()
+        if stats is not None:
+            told["history"] = asdict(stats)
         return told
 
     def _age_seconds(self, state: State) -> float:
@@ -196,13 +202,13 @@ class DaemonService:
         found = outlook(*compared, pid=pid, unit=unit, workload=workload)
         return asdict(found) if found.found else None
 
-    def command_lines(self, pids: Sequence[int]) -> dict[int, str | None]:
+    async def command_lines(self, pids: Sequence[int]) -> dict[int, str | None]:
         """Read command lines now, of the processes that the newest sample knows."""
         state = self.state
         wanted = frozenset(pids)
         known = state.snapshot.processes.items if state and state.snapshot.processes else ()
         started = {each.pid: each.start_time_ticks for each in known if each.pid in wanted}
-        return {pid: read_command_line(self._roots, pid, started[pid]) if pid in started else None for pid in pids}
+        return dict.fromkeys(pids) | await self._command_lines.read(started)
 
     def set_log_level(self, level: str) -> None:
         """Change what is logged."""

@@ -1,5 +1,6 @@
 """From the configuration to the settings of the rooms."""
 
+import grp
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ def test_each_room_gets_what_was_said() -> None:
         "api.port=9",
         "api.socket=/x/y.sock",
         "api.keep_alive=9s",
+        "api.query_threads=3",
+        "api.max_questions=5",
     ]
     config = load([], environ={}, options=options).config
     history = history_settings(config)
@@ -38,7 +41,7 @@ def test_each_room_gets_what_was_said() -> None:
     assert api_settings(config).resources.cache_seconds == 3.0
     listen = listen_settings(config, {}, 1000)
     assert (listen.port, listen.socket, listen.keep_alive_seconds) == (9, Path("/x/y.sock"), 9)
-    assert listen.limits.connections == 7
+    assert (listen.limits.connections, listen.limits.query_threads, listen.limits.questions) == (7, 3, 5)
     assert listen.socket_group is None
     assert listen_settings(load([], environ={}, options=["api.tcp=false"]).config, {}, 1000).port is None
 
@@ -47,6 +50,12 @@ def test_rules_of_the_shipped_profile_observe() -> None:
     rules = rules_of(load([], environ={}).config)
     assert {rule.name for rule in rules} >= {"memory-critical", "memory-low", "disk-full"}
     assert {rule.mode.value for rule in rules} == {"observe"}
+
+
+@pytest.mark.parametrize(("group", "gid"), [(grp.getgrgid(0).gr_name, 0), ("no-such-group", None)])
+def test_the_group_of_admins_is_looked_up(group: str, gid: int | None) -> None:
+    config = load([], environ={}, options=[f"api.admin_group={group}"]).config
+    assert access_settings(config).admin_gid == gid
 
 
 def test_a_file_of_tokens_that_is_missing_is_an_error() -> None:

@@ -1,7 +1,5 @@
 """Who may do what: peers of the Unix socket by their credentials, callers over TCP by a token."""
 
-import contextlib
-import grp
 import hashlib
 import hmac
 import os
@@ -67,8 +65,9 @@ class Token:
 class AccessSettings:
     """Who may do what."""
 
-    admin_group: str | None = "resourced-admin"
-    """Members may change things over the Unix socket, besides root and the daemon's own user."""
+    admin_gid: int | None = None
+    """Group whose members may change things over the Unix socket, besides root and the daemon's own user. A number: to
+    look a name up may take long, and this is asked at every request."""
     tokens: tuple[Token, ...] = ()
     """For TCP; see `read_tokens`."""
     anonymous_read: bool = True
@@ -145,7 +144,7 @@ def identify(settings: AccessSettings, scope: Mapping[str, Any]) -> Caller:
     headers = scope["headers"]
     peer = scope.get("state", {}).get("peer")
     if isinstance(peer, Peer):
-        admin = peer.uid in (0, settings.own_uid) or _in_group(peer, settings.admin_group)
+        admin = peer.uid in (0, settings.own_uid) or _in_group(peer, settings.admin_gid)
         return Caller(name_of(scope), Right.ADMIN if admin else Right.READ, peer.uid, peer.pid)
     check_host(settings, [value for name, value in headers if name == b"host"])
     given = [value for name, value in headers if name == b"authorization"]
@@ -214,10 +213,5 @@ def check_host(settings: AccessSettings, hosts: list[bytes]) -> None:
         raise Problem(421, f"the Host header {name[:80]!r} is not one of this machine's; see api.allowed_hosts")
 
 
-def _in_group(peer: Peer, name: str | None) -> bool:
-    if name is None:
-        return False
-    with contextlib.suppress(KeyError):
-        wanted = grp.getgrnam(name).gr_gid
-        return wanted == peer.gid or wanted in peer.groups
-    return False
+def _in_group(peer: Peer, gid: int | None) -> bool:
+    return gid is not None and (gid == peer.gid or gid in peer.groups)

@@ -15,6 +15,7 @@ from resourced.api.problem import Problem
 from resourced.api.refusals import Refusals
 from resourced.api.resources import Encoded, ResourceSettings
 from resourced.api.service import Service
+from resourced.api.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class App:
             service,
             self.encoded,
             self.hub,
+            Turns(settings.limits.query_threads, settings.limits.questions),
             settings.access,
             settings.limits,
             self.refusals,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import pydantic_core
 from starlette.exceptions import HTTPException
@@ -20,7 +20,11 @@ from resourced.api.problem import Problem
 from resourced.api.refusals import Refusals
 from resourced.api.resources import Encoded
 from resourced.api.service import Service
+from resourced.api.turns import Turns
 from resourced.errors import ConfigError, HistoryError, QueryError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -30,6 +34,7 @@ class Context:
     service: Service
     encoded: Encoded
     hub: Hub
+    turns: Turns
     access: AccessSettings
     limits: Limits
     refusals: Refusals
@@ -57,6 +62,16 @@ class Call:
     def service(self) -> Service:
         """Return the daemon."""
         return self.context.service
+
+    async def ask(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what the history answers, in its turn; it is not asked for a caller who has left by then.
+
+        Raises:
+            Problem: 503 if too many questions wait already.
+            ClientDisconnect: The caller has left.
+        """
+        gone = self.request.scope.get("state", {}).get("gone", bool)
+        return await self.context.turns.take(gone, question, *args, **kwargs)
 
     def check_again(self) -> None:
         """Refuse a caller who has lost the right while he was waited for.

@@ -52,7 +52,11 @@ HEALTH: dict[str, Any] = {
             lag_seconds=_said("How late it was.", _SECONDS),
             duration_seconds=_said("How long it took.", _SECONDS),
         ),
-        "history": _said("The store: size, what it holds, and what is wrong with it.", {"type": "object"}),
+        "history": _said(
+            "The store as it was up to five seconds ago: size, what it holds, and what is wrong with it; left out if it"
+            " has not answered yet.",
+            {"type": "object"},
+        ),
     },
 }
 """Schema of the answer. Of `status` alone it can be said that it is always there."""

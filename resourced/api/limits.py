@@ -8,9 +8,13 @@ class Limits:
     """Bounds on connections and requests."""
 
     connections: int = 1024
-    """Connections at once; beyond it an idle one makes room."""
+    """Connections at once, and as many whose TLS handshake isn't over; beyond it an idle one makes room."""
     streams: int = 256
     """Event streams and waiting callers at once."""
+    query_threads: int = 2
+    """Questions to the history that are answered at once."""
+    questions: int = 32
+    """Questions to the history that may wait meanwhile."""
     header_bytes: int = 16384
     """Largest head of a request."""
     header_seconds: float = 10.0

@@ -9,7 +9,7 @@ import ipaddress
 import os
 import socket
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from resourced.api.access import read_peer
 from resourced.api.app import App
+from resourced.api.handshakes import Handshakes
 from resourced.api.limits import Limits
 from resourced.api.protocol import limited_protocol
 from resourced.api.tls import Certificate
@@ -26,6 +27,8 @@ from resourced.errors import ConfigError
 
 _FIRST_FD = 3
 _BACKLOG = 1024
+
+Refuse = Callable[[str, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +190,13 @@ def _check_address(address: str, settings: ListenSettings) -> None:
 class _Server(uvicorn.Server):
     """A server that leaves signals alone and wakes once a second instead of ten times."""
 
-    def __init__(self, config: uvicorn.Config, certificate: Certificate | None, limits: Limits) -> None:
+    servers: list[Any]
+
+    def __init__(self, config: uvicorn.Config, certificate: Certificate | None, limits: Limits, refuse: Refuse) -> None:
         super().__init__(config)
-        self._tls: dict[str, Any] = {}
-        if certificate is not None:
-            self._tls = {"ssl": certificate.context, "ssl_handshake_timeout": limits.header_seconds}
+        self._certificate = certificate
+        self._limits = limits
+        self._refuse = refuse
         self.ending = asyncio.Event()
         self.ready = asyncio.Event()
 
@@ -203,9 +208,11 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         protocol: Any = self.config.http_protocol_class
         make = functools.partial(protocol, config=self.config, server_state=self.server_state, app_state={})
-        self.servers = [
-            await loop.create_server(make, sock=sock, backlog=_BACKLOG, **self._tls) for sock in sockets or []
-        ]
+        if self._certificate is None:
+            self.servers = [await loop.create_server(make, sock=sock, backlog=_BACKLOG) for sock in sockets or []]
+        else:
+            tls: dict[str, Any] = {"certificate": self._certificate, "limits": self._limits, "refuse": self._refuse}
+            self.servers = [Handshakes(sock, make, **tls) for sock in sockets or []]
         self.started = True
 
     async def main_loop(self) -> None:
@@ -244,7 +251,7 @@ class ApiServer:
         plain = [s for s in sockets if s not in secure]
         protocol = limited_protocol(settings.limits, app.refusals)
         self._servers = [
-            (_Server(_config(app, settings, protocol), shown, settings.limits), listened)
+            (_Server(_config(app, settings, protocol), shown, settings.limits, app.refusals.note), listened)
             for shown, listened in ((None, plain), (certificate, secure))
             if listened
         ]

@@ -33,34 +33,29 @@ def _span(call: Call) -> tuple[float, float]:
 
 
 async def _history(call: Call) -> ASGIApp:
-    values = call.values
     start, end = _span(call)
-    for metric in values["metric"]:
+    for metric in call.values["metric"]:
         parse_selector(metric)
-    table = await asyncio.to_thread(
-        call.service.history.query,
-        values["metric"],
-        start=start,
-        end=end,
-        step=values["step"],
-        points=values["points"],
-        aggregate=values["aggregate"],
+    return await call.ask(_answered, call, start, end)
+
+
+def _answered(call: Call, start: float, end: float) -> ASGIApp:
+    values = call.values
+    step, aggregate = values["step"], values["aggregate"]
+    table = call.service.history.query(
+        values["metric"], start=start, end=end, step=step, points=values["points"], aggregate=aggregate
     )
     if values["format"] == "csv":
-        text: str = await asyncio.to_thread(table.to_csv)
-        return Answer(text.encode(), media_type=b"text/csv; charset=utf-8; header=present")
+        return Answer(table.to_csv().encode(), media_type=b"text/csv; charset=utf-8; header=present")
     if values["format"] == "arrow":
-        return Answer(await asyncio.to_thread(table.to_arrow), media_type=_ARROW.encode())
-    view = await asyncio.to_thread(
-        history_view, table, start=start, end=end, step=values["step"], aggregate=values["aggregate"]
-    )
-    return json_answer(view)
+        return Answer(table.to_arrow(), media_type=_ARROW.encode())
+    return json_answer(history_view(table, start=start, end=end, step=step, aggregate=aggregate))
 
 
 async def _top(call: Call) -> ASGIApp:
     values = call.values
     start, end = _span(call)
-    found = await asyncio.to_thread(
+    found = await call.ask(
         call.service.history.top,
         values["of"],
         by=values["by"],
@@ -83,6 +78,7 @@ async def _export(call: Call) -> ASGIApp:
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         del receive
+        # Made one at a time, and for admins, it waits for no turn: whoever may only read can't delay it.
         async with call.context.exporting:
             with await asyncio.to_thread(call.service.history.recording, start, end) as file:
                 await _send_file(file, scope, send)
@@ -144,6 +140,11 @@ def endpoints() -> list[Endpoint]:
                 ),
             ),
             problems=(503,),
+            description=(
+                "What would take too much is refused before it is read, with a sentence that says what to ask for"
+                " instead: more than two million values in an answer, or some three seconds of a processor. Steps of"
+                " whole minutes and hours take least."
+            ),
             also={_CSV: text, _ARROW: binary},
         ),
         Endpoint(

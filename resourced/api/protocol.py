@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import os
+import select
 import socket
+from collections import deque
+from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,7 +23,10 @@ _GRACE_SECONDS = 0.5
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Adds to the state of each request the `peer` (on a Unix socket) and `abort`, which cuts the connection.
+    """HTTP/1.1 with limits, and with more in the state of each request.
+
+    The state has the `peer` (on a Unix socket), `abort`, which cuts the connection, and `gone`, which tells whether the
+    caller has left.
 
     A request's head may be neither large nor slow, and answers must be read. Beyond the limit of connections the one
     that has been idle longest makes room for a new one.
@@ -38,12 +44,13 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn narrows it
         """Take note of who connects."""
         super().connection_made(transport)
-        state: dict[str, Any] = {**self.app_state, "abort": transport.abort}
+        state: dict[str, Any] = {**self.app_state, "abort": transport.abort, "gone": partial(_has_left, transport)}
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family == socket.AF_UNIX:
             with contextlib.suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as same:
                 state["peer"] = read_peer(same)
         self.app_state = state
+        self._earlier: deque[RequestResponseCycle] = deque()
         self._timer = self.loop.call_later(self.limits.header_seconds, self._too_slow)
         self.open[self] = None
         if len(self.open) > self.limits.connections:
@@ -70,6 +77,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_timer()
         self.resume_writing()
         self.open.pop(self, None)
+        for cycle in self._earlier:  # uvicorn tells the newest request alone, which may still wait for its turn
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -112,6 +123,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._stop_timer()
         app = self.app
+        before: RequestResponseCycle | None = self.cycle  # as in `idle`
         if self._head_bytes > self.limits.header_bytes:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > self.limits.header_bytes:
@@ -119,6 +131,10 @@ class LimitedProtocol(HttpToolsProtocol):
                 self.app = _too_large(detail)
         super().on_headers_complete()
         self.app = app
+        if before is not None and not before.response_complete:
+            self._earlier.append(before)
+            while self._earlier[0].response_complete:
+                self._earlier.popleft()
         if self.ending:
             self.cycle.keep_alive = False
 
@@ -168,6 +184,16 @@ class LimitedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
         self._refuse(b"400 Bad Request", msg)
+
+
+def _has_left(transport: asyncio.Transport) -> bool:
+    """Return whether the other end has closed a connection, also if nothing is read from it because more was asked."""
+    sock = transport.get_extra_info("socket")
+    if transport.is_closing() or sock is None:
+        return transport.is_closing()
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def _problem(status: bytes, detail: str) -> bytes:

@@ -1,6 +1,5 @@
 """Routes that read the newest sample, or a past moment as if it were, and the daemon's own state."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -79,7 +78,7 @@ def _encoded(name: str) -> Any:
 
     async def handle(call: Call) -> ASGIApp:
         if call.values.get("at") is not None:
-            return json_answer(await asyncio.to_thread(call.service.history.at, call.values["at"]))
+            return json_answer(await call.ask(call.service.history.at, call.values["at"]))
         if "fresh" in call.values:
             state = await _state(call, prune=name == "prune")
             if call.values.get("full"):
@@ -113,13 +112,13 @@ async def _processes(call: Call) -> ASGIApp:
         for process in (processes.items if processes else ())
         if caller.right is Right.ADMIN or (caller.uid is not None and process.uid == caller.uid)
     ]
-    lines = call.service.command_lines(pids)
+    lines = await call.service.command_lines(pids)
     view["command_lines"] = {str(pid): line for pid, line in lines.items()}
     return Answer(to_json(view), cache_control=b"no-store")
 
 
 async def _healthz(call: Call) -> ASGIApp:
-    return json_answer({"status": "ok", **call.service.status()})
+    return json_answer({"status": "ok", **await call.service.status()})
 
 
 async def _readyz(call: Call) -> ASGIApp:

@@ -1,6 +1,5 @@
 """Routes that read what was decided and what happened, and the stream of what happens."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from resourced.decision import Decision, LoggedEvent, Outcome
 from resourced.journal import Priority
 
 _REPLAYED = 1000
+_RECORDED = {"decision", "outcome", "event"}
 
 _SINCE = Parameter("since", "time", "Only later ones: 8h for eight hours ago, 03:12, RFC 3339, or seconds since 1970.")
 _LAST_EVENT = Parameter("Last-Event-ID", "string", "Id of the last event that was seen.")
@@ -32,16 +32,20 @@ class DecisionAnswer:
 
 
 async def _decisions(call: Call) -> ASGIApp:
-    return json_answer({"decisions": await asyncio.to_thread(call.service.history.decisions, **call.values)})
+    return await call.ask(lambda: json_answer({"decisions": call.service.history.decisions(**call.values)}))
 
 
 async def _decision(call: Call) -> ASGIApp:
     identity = call.request.path_params["id"]
-    found = await asyncio.to_thread(call.service.history.decision, identity)
-    if found is None:
-        raise no_decision(identity)
-    outcomes = await asyncio.to_thread(call.service.history.outcomes, identity)
-    return json_answer(DecisionAnswer(found, tuple(outcomes)))
+    history = call.service.history
+
+    def answered() -> ASGIApp:
+        found = history.decision(identity)
+        if found is None:
+            raise no_decision(identity)
+        return json_answer(DecisionAnswer(found, tuple(history.outcomes(identity))))
+
+    return await call.ask(answered)
 
 
 def no_decision(identity: str) -> Problem:
@@ -50,7 +54,7 @@ def no_decision(identity: str) -> Problem:
 
 
 async def _logged(call: Call) -> ASGIApp:
-    return json_answer({"events": await asyncio.to_thread(call.service.history.events, **call.values)})
+    return await call.ask(lambda: json_answer({"events": call.service.history.events(**call.values)}))
 
 
 async def _events(call: Call) -> ASGIApp:
@@ -59,9 +63,9 @@ async def _events(call: Call) -> ASGIApp:
     since = resume_time(last) if last else call.values["since"]
 
     async def missed() -> list[Event]:
-        if since is None:
-            return []
-        return await asyncio.to_thread(_past, call, since, last, kinds)
+        if since is None or not kinds & _RECORDED:
+            return []  # a workload that waits to be told depends on no question
+        return await call.ask(_past, call, since, last, kinds)
 
     state, now = call.request.scope.get("state", {}), call.service.now()
     begin = now if since is None else min(since, now)

@@ -159,7 +159,7 @@ class Service(Protocol):
         """Sample now and return the new state; concurrent callers share one sample."""
         ...
 
-    def status(self) -> Mapping[str, Any]:
+    async def status(self) -> Mapping[str, Any]:
         """Return how the daemon itself does: pid, uptime, CPU, memory, lag, store, listeners."""
         ...
 
@@ -173,8 +173,8 @@ class Service(Protocol):
         """Return how one process, unit or workload would fare if every rule fired now; None if there is no such."""
         ...
 
-    def command_lines(self, pids: Sequence[int]) -> Mapping[int, str | None]:
-        """Read the command lines of processes now; None for those that are gone or unreadable."""
+    async def command_lines(self, pids: Sequence[int]) -> Mapping[int, str | None]:
+        """Read the command lines of processes now; None for those that are gone, unreadable, or hold up who reads."""
         ...
 
     def set_log_level(self, level: str) -> None:

@@ -186,9 +186,12 @@ class Rate(Aggregate):
     def _take(self, times: "Floats", change: "Floats", seconds: "Floats") -> None:
         import numpy as np  # noqa: PLC0415 - as above
 
+        if not len(times):
+            return
         places = self._grid.positions(times)
-        self._change += np.bincount(places, change, self._grid.cells)
-        self._seconds += np.bincount(places, seconds, self._grid.cells)
+        first, last = int(places.min()), int(places.max()) + 1  # the grid may be a hundred times as long
+        self._change[first:last] += np.bincount(places - first, change)
+        self._seconds[first:last] += np.bincount(places - first, seconds)
 
     def result(self) -> "Floats":
         import numpy as np  # noqa: PLC0415 - as above

@@ -16,6 +16,7 @@ from resourced.clock import Clock
 from resourced.errors import HistoryCorrupt, HistoryError
 from resourced.history.backlog import Backlog
 from resourced.history.columns import join
+from resourced.history.present import Present
 from resourced.history.reader import Readers
 from resourced.history.retention import retain
 from resourced.history.rollup import roll
@@ -59,6 +60,7 @@ class Keeper:
         self._backlog = backlog
         self._settings = settings
         self._clock = clock
+        self._present = Present(clock)
         self._report = report
         self._lock = threading.RLock()
         self._store: Store | None = None
@@ -157,7 +159,8 @@ class Keeper:
         return True
 
     def _retain(self, store: Store) -> bool:
-        removed = retain(store, self._settings, self._now())
+        present = self._present.look()
+        removed = retain(store, self._settings, present if self._present.proven else None)
         if removed is None:
             return False
         if removed.before is not None:
@@ -169,9 +172,10 @@ class Keeper:
         return self._clock.wall() if newest is None else newest
 
     def _trim(self) -> None:
-        newest = self._window.newest
-        if newest is not None:
-            self._window.trim(newest, stored=self._directory is not None)
+        if self._directory is None:  # what goes from memory is gone
+            self._window.trim(self._present.look(), stored=False)
+        elif (newest := self._window.newest) is not None:
+            self._window.trim(newest, stored=True)
 
     def _opened(self, *, now: bool = False) -> Store | None:
         if self._store is not None or self._directory is None:

@@ -27,19 +27,20 @@ class Removed:
     reason: str
 
 
-def retain(store: Store, settings: HistorySettings, now: float) -> Removed | None:
+def retain(store: Store, settings: HistorySettings, now: float | None) -> Removed | None:
     """Take one step: remove one block or some records that are too old, give back free pages, or keep to the size.
 
     Args:
         store: Where.
         settings: What is kept.
-        now: Wall time.
+        now: Wall time; None if it is not known well enough to tell what is too old.
 
     Returns:
         What was done, or None if there is nothing to do.
     """
     with translated():
-        return _too_old(store, settings, now) or _too_many(store, settings) or _free_pages(store)
+        old = None if now is None else _too_old(store, settings, now)
+        return old or _too_many(store, settings) or _free_pages(store)
 
 
 def _too_old(store: Store, settings: HistorySettings, now: float) -> Removed | None:

@@ -184,7 +184,7 @@ class Window:
         """Drop what is older than the window and in a block, or too much.
 
         Args:
-            newest: Wall time of the newest tick.
+            newest: Wall time from which the window is counted.
             stored: Whether there is a store, so that what is not in a block must stay.
 
         Returns:

@@ -5,6 +5,7 @@ nothing. One that doesn't read is never waited for.
 """
 
 import contextlib
+import errno
 import socket
 import stat
 import struct
@@ -21,7 +22,11 @@ _MOST_OF_ONE = 64
 """Connections of one user, so that nobody takes all of them."""
 _READ_SIZE = 4096
 _AGAIN_SECONDS = 1.0
+_PAUSE_SECONDS = 1.0
+"""How long nobody is let in after one could not be: he stays in the queue, so that the socket is ready all the time."""
 _NUDGE = b"\n"
+_LACKING = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Why nobody can be let in now: descriptors or memory are used up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ class PressureSocket:
         self._roots = roots
         self._wake = wake
         self._socket: socket.socket | None = None
+        self._paused_until: float | None = None
         self._clients: dict[int, _Client] = {}
         self._nudges: deque[Nudge] = deque(maxlen=1024)
 
@@ -102,20 +108,22 @@ class PressureSocket:
 
     def descriptors(self) -> Iterable[int]:
         """Return what becomes readable when there is something to tend."""
-        if self._socket is None:
-            return ()
+        if self._socket is None or self._paused_until is not None:
+            return tuple(self._clients)
         return (self._socket.fileno(), *self._clients)
 
-    def tend(self, ready: Iterable[int], now: float) -> None:
-        """Do what is due.
+    def tend(self, ready: Iterable[int], now: float) -> float | None:
+        """Do what is due; return in how many seconds to look again, None if at no time.
 
         Args:
             ready: Descriptors that are readable.
             now: CLOCK_MONOTONIC.
         """
+        if self._paused_until is not None and now >= self._paused_until:
+            self._paused_until = None
         for descriptor in ready:
             if self._socket is not None and descriptor == self._socket.fileno():
-                self._accept()
+                self._accept(now)
             elif descriptor in self._clients:
                 self._drain(self._clients[descriptor])
         while self._nudges:
@@ -124,6 +132,7 @@ class PressureSocket:
                 if client.meant(nudge) and now - client.nudged.get(nudge.cause, -_AGAIN_SECONDS) >= _AGAIN_SECONDS:
                     client.nudged[nudge.cause] = now
                     self._send(client)
+        return None if self._paused_until is None else self._paused_until - now
 
     def close(self) -> None:
         """End, and remove the socket."""
@@ -134,14 +143,20 @@ class PressureSocket:
             self._socket = None
             self._path.unlink(missing_ok=True)
 
-    def _accept(self) -> None:
+    def _accept(self, now: float) -> None:
         if self._socket is None:
             return
         try:
             connection, _ = self._socket.accept()
+        except OSError as error:
+            if error.errno in _LACKING:
+                self._paused_until = now + _PAUSE_SECONDS
+            return
+        try:
             connection.settimeout(0)
             pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         except OSError:
+            connection.close()
             return
         mine = sum(each.uid == uid for each in self._clients.values())
         if len(self._clients) >= _MOST or mine >= _MOST_OF_ONE:

@@ -57,8 +57,8 @@ class Watch:
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._event)
             try:
-                pressure.tend(ready, time.monotonic())
-                wait = self._registry.tend()
+                waits = (pressure.tend(ready, time.monotonic()), self._registry.tend())
+                wait = min((each for each in waits if each is not None), default=None)
             except Exception as error:  # noqa: BLE001 - the border of this thread: whatever fails, others are told still
                 self._report(f"{type(error).__name__}: {error}")
                 wait = _FAULT_SECONDS

@@ -231,7 +231,7 @@ class Machine(FakeService):
         self.workloads = _Workloads()
         self.version = "1.0.0"
 
-    def status(self) -> Mapping[str, Any]:
+    async def status(self) -> Mapping[str, Any]:
         return STATUS
 
     def outlook(self, pid: int | None = None, unit: str | None = None, workload: str | None = None) -> Any:
@@ -312,7 +312,7 @@ async def _refused(decision_id: str, who: str) -> None:
     raise ActionRefused("the decision has expired")
 
 
-def _broken() -> Mapping[str, Any]:
+async def _broken() -> Mapping[str, Any]:
     raise RuntimeError("a fault")
 
 

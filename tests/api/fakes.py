@@ -318,7 +318,7 @@ class FakeService:
             self._sampling = asyncio.create_task(self._sample())
         return await asyncio.shield(self._sampling)
 
-    def status(self) -> Mapping[str, Any]:
+    async def status(self) -> Mapping[str, Any]:
         return {"pid": 1, "uptime_seconds": 1.0}
 
     def ready(self) -> tuple[bool, str]:
@@ -329,7 +329,7 @@ class FakeService:
     ) -> Mapping[str, Any] | None:
         return asdict(filled(Outlook)) if pid == 42 else None
 
-    def command_lines(self, pids: Sequence[int]) -> Mapping[int, str | None]:
+    async def command_lines(self, pids: Sequence[int]) -> Mapping[int, str | None]:
         return {pid: f"run --secret={pid}" for pid in pids}
 
     def set_log_level(self, level: str) -> None:

@@ -10,6 +10,7 @@ import httpx
 
 from resourced.api import ApiServer, ApiSettings, Limits, ListenSettings, create_app, make_sockets
 from resourced.api.app import App
+from resourced.api.tls import Certificate
 from tests.api.fakes import FakeService
 
 
@@ -30,16 +31,19 @@ class Served:
 
 @contextlib.asynccontextmanager
 async def served(
-    directory: Path, service: FakeService | None = None, settings: ApiSettings | None = None
+    directory: Path,
+    service: FakeService | None = None,
+    settings: ApiSettings | None = None,
+    certificate: Certificate | None = None,
 ) -> AsyncIterator[Served]:
-    """Serve on a Unix socket in a directory and on a free TCP port."""
+    """Serve on a Unix socket in a directory and on a free TCP port, there with TLS if a certificate is given."""
     service = service or FakeService()
     app = create_app(service, settings)
     limits = settings.limits if settings else Limits()
     listen = ListenSettings(socket=directory / "s.sock", port=0, limits=limits)
     sockets = make_sockets(listen, {})
     port = sockets[1].getsockname()[1]
-    server = ApiServer(app, sockets, listen)
+    server = ApiServer(app, sockets, listen, certificate)
     task = asyncio.create_task(server.serve())
     try:
         await server.started()

@@ -1,5 +1,6 @@
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,17 +72,27 @@ def scope_of(peer: Peer) -> dict[str, Any]:
 
 
 def test_root_and_the_daemons_user_may_change_and_strangers_may_not() -> None:
-    settings = AccessSettings(own_uid=500, admin_group=None)
+    settings = AccessSettings(own_uid=500)
     rights = {uid: identify(settings, scope_of(Peer(1, uid, uid))).right for uid in (0, 500, 1000)}
     assert rights == {0: Right.ADMIN, 500: Right.ADMIN, 1000: Right.READ}
 
 
 def test_members_of_the_admin_group_may_change() -> None:
-    settings = AccessSettings(own_uid=500, admin_group="daemon")
+    settings = AccessSettings(own_uid=500, admin_gid=1)
     assert identify(settings, scope_of(Peer(1, 1000, 1000, frozenset({1})))).right is Right.ADMIN
     assert identify(settings, scope_of(Peer(1, 1000, 1))).right is Right.ADMIN
-    unknown = AccessSettings(own_uid=500, admin_group="no-such-group")
-    assert identify(unknown, scope_of(Peer(1, 1000, 1))).right is Right.READ
+    assert identify(settings, scope_of(Peer(1, 1000, 2, frozenset({3})))).right is Right.READ
+    nobody = AccessSettings(own_uid=500, admin_gid=None)
+    assert identify(nobody, scope_of(Peer(1, 1000, 1))).right is Right.READ
+
+
+def test_nothing_is_looked_up_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grp.getgrnam", None)
+    monkeypatch.setattr("pwd.getpwuid", None)
+    one, other = socket.socketpair()
+    with one, other:
+        peer = replace(read_peer(one), uid=1000)
+    assert identify(AccessSettings(own_uid=500, admin_gid=peer.gid), scope_of(peer)).right is Right.ADMIN
 
 
 def test_a_peer_is_told_by_the_kernel() -> None:

@@ -155,6 +155,20 @@ async def test_a_stream_that_tells_nothing_shows_signs_of_life_as_often_as_it_sa
     assert told[2:] == ["", ": still here", "", ": still here", ""]
 
 
+async def test_the_place_of_a_reader_who_has_asked_more_and_left_is_free(tmp_path: Path) -> None:
+    get = b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    settings = ApiSettings(limits=Limits(streams=1))
+    async with asyncio.timeout(20), served(tmp_path, settings=settings) as s, s.unix() as client:
+        reader, writer = await asyncio.open_unix_connection(s.path)
+        writer.write(get % b"/version" + get % b"/events" + get % b"/version" + get % b"/version")
+        await reader.readuntil(b"retry: 2000")
+        writer.transport.abort()
+        while s.app.hub._streams:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+        async with client.stream("GET", "/events") as answer:
+            assert answer.status_code == 200
+
+
 async def test_a_slow_reader_is_cut_off() -> None:
     cut: list[bool] = []
     stream = Stream(frozenset({"decision"}), Caller("tcp 127.0.0.1", Right.READ), lambda: cut.append(True))

@@ -142,7 +142,7 @@ async def test_every_route_is_open_to_those_who_may_and_to_nobody_else(
     tokens = directory / "tokens"
     tokens.write_text(f"scrape read {READ}\nops admin {ADMIN}\n")
     tokens.chmod(0o600)
-    access = AccessSettings(admin_group=ADMINS, tokens=read_tokens(tokens), own_uid=OWN)
+    access = AccessSettings(admin_gid=grp.getgrnam(ADMINS).gr_gid, tokens=read_tokens(tokens), own_uid=OWN)
     app = create_app(FakeService(), ApiSettings(access=access))
     listen = ListenSettings(socket=directory / "s.sock", socket_group=READERS, port=0)
     sockets = make_sockets(listen, {})

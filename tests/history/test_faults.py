@@ -164,7 +164,7 @@ def test_no_statement_that_fails_loses_or_doubles_anything(
         kit.history.record(decision(n))
         kit.fill(20)
         kit.clock.now += 1200
-        kit.clock.up += 60
+        kit.clock.up += 1200
         kit.history.maintain()
     failed = FaultyConnection.until_fault <= 0
     FaultyConnection.until_fault = -1

@@ -248,6 +248,7 @@ def test_names_of_layouts_and_series_do_not_pile_up(tmp_path: Path) -> None:
 
     kit = Kit(tmp_path, raw_seconds=86400.0, minute_seconds=86400.0, hour_seconds=86400.0)
     for day in range(12):
+        kit.clock.up += START + day * 86400 - kit.clock.now
         kit.clock.now = START + day * 86400
         layout = (AVAILABLE, Series("system.network.io", (("network.interface.name", f"veth{day}"),)))
         for _ in range(10):

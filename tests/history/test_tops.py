@@ -261,7 +261,7 @@ def test_the_largest_are_kept_for_their_own_time(tmp_path: Path) -> None:
     kit.clock.now += 3 * 3600
     kit.add(1.0)
     kit.history.flush()
-    kit.history.maintain()
+    kit.prove()
 
     assert kit.history.top("unit", by="memory", start=START, end=START + 7200).entries == ()
     assert len(kit.values()) == 721

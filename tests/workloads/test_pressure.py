@@ -1,17 +1,20 @@
 """The socket for memory pressure: who waits is woken, and nobody is waited for."""
 
+import contextlib
 import os
+import resource
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from resourced.collectors.base import Roots
-from resourced.workloads import PressureSocket
+from resourced.workloads import PressureSocket, Watch
 from resourced.workloads.pressure import Nudge
-from tests.workloads.fakes import readable
+from tests.workloads.fakes import Kit, readable
 
 
 class Tended:
@@ -125,6 +128,72 @@ def test_one_user_has_only_so_many_connections(tended: Tended) -> None:
     clients = [tended.connect() for _ in range(70)]
     assert tended.socket.connections == 64
     assert clients[-1].recv(1) == b""
+
+
+@contextlib.contextmanager
+def without_descriptors() -> Iterator[None]:
+    """Let this process open nothing more."""
+    free = os.dup(0)
+    os.close(free)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_who_can_not_be_let_in_is_let_in_a_second_later(tended: Tended) -> None:
+    client = socket.socket(socket.AF_UNIX)
+    tended.clients.append(client)
+    with without_descriptors():
+        client.connect(str(tended.path))
+        tended.tend()
+        assert tended.socket.connections == 0
+        assert list(tended.socket.descriptors()) == []
+        assert tended.socket.tend([], tended.now + 0.25) == pytest.approx(0.75)
+
+    tended.now += 1.0
+    tended.tend()
+    tended.tend()
+    assert tended.socket.connections == 1
+    tended.nudge(RULE)
+    assert client.recv(64)
+
+
+def test_the_thread_rests_while_nobody_can_be_let_in(tmp_path: Path) -> None:
+    kit = Kit(None)
+    watch = Watch(kit.registry, pytest.fail)
+    pressure = Counted(tmp_path / "pressure.sock", Roots(), watch.wake)
+    pressure.open()
+    with socket.socket(socket.AF_UNIX) as client, socket.socket(socket.AF_UNIX) as other:
+        with without_descriptors():
+            watch.start(pressure)
+            client.connect(str(tmp_path / "pressure.sock"))
+            assert pressure.refused.wait(30)
+        other.connect(str(tmp_path / "pressure.sock"))
+        assert pressure.let_in.wait(30)
+        watch.stop()
+
+    assert pressure.looks < 20
+
+
+class Counted(PressureSocket):
+    """Tells what becomes of those who connect, and how often it is tended."""
+
+    def __init__(self, path: Path, roots: Roots, wake: Callable[[], None]) -> None:
+        super().__init__(path, roots, wake)
+        self.looks = 0
+        self.refused, self.let_in = threading.Event(), threading.Event()
+
+    def tend(self, ready: Iterable[int], now: float) -> float | None:
+        self.looks += 1
+        found = super().tend(ready, now)
+        if found is not None:
+            self.refused.set()
+        if self.connections == 2:
+            self.let_in.set()
+        return found
 
 
 def test_the_socket_of_a_daemon_that_was_killed_is_replaced_and_a_file_is_not(tended: Tended, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ LONGEST_HEARTBEAT_SECONDS = 300.0
 """Longest time between two signs of life on a stream that a daemon may be set to (api.heartbeat)."""
 LATE_SECONDS = 30.0
 """So much later than it should one may come: the machine may stand still for a while."""
+BUSY = 503
+"""Status of one that ends, or has no room now: it may be asked again."""
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 
@@ -72,8 +74,10 @@ class ClientBase:
             spent += pause
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def _failure(self, error: "httpx.TransportError") -> ClientError:
+    def _failure(self, error: Exception) -> ClientError:
         """Return what a failed attempt means to a person."""
+        if isinstance(error, ClientError):
+            return error
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, PermissionError):

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from resourced.client import calls
 from resourced.client.answers import Explained, Resource, Table, Top
-from resourced.client.base import ClientBase, check, limit_silence, read, repeatable, stream_query
+from resourced.client.base import BUSY, ClientBase, check, limit_silence, read, repeatable, stream_query
 from resourced.client.calls import Call
 from resourced.client.download import new_file
+from resourced.client.errors import ApiError
 from resourced.client.sse import EventParser, ServerEvent
 from resourced.client.workloads import Workload
 from resourced.decision import Decision, Verdict
@@ -263,8 +264,12 @@ class Client(ClientBase):
                         yield event
                         if self._was_interrupted():
                             return
-                failure: httpx.TransportError = httpx.RemoteProtocolError("the stream ended")
+                failure: Exception = httpx.RemoteProtocolError("the stream ended")
             except httpx.TransportError as error:
+                failure = error
+            except ApiError as error:
+                if error.status != BUSY:
+                    raise
                 failure = error
             if self._was_interrupted():
                 return

@@ -117,6 +117,24 @@ async def test_a_stream_that_tells_nothing_outlives_any_number_of_breaks(daemon:
         assert (await anext(events)).kind == "decision"
 
 
+async def test_a_daemon_that_is_just_ending_or_full_is_asked_again(daemon: FakeDaemon) -> None:
+    def busy() -> Iterator[dict[str, str]]:
+        for _ in range(2):
+            yield {"title": "Service Unavailable", "detail": "all streams are taken"}
+        daemon.answers["GET /events"] = (200, STREAM)
+        yield {"title": "Service Unavailable"}
+
+    daemon.answers["GET /events"] = (503, busy())
+    with Client(daemon.address) as client:
+        assert next(client.events()).kind == "decision"
+    daemon.answers["GET /events"] = (503, busy())
+    async with AsyncClient(daemon.address) as waiting, aclosing(waiting.events()) as events:
+        assert (await anext(events)).kind == "decision"
+    daemon.answers["GET /events"] = (503, {"title": "Service Unavailable", "detail": "all streams are taken"})
+    with Client(daemon.address, patience_seconds=0.1) as client, pytest.raises(ApiError, match="streams are taken"):
+        next(client.events())
+
+
 def test_who_connects_but_says_nothing_is_given_up(daemon: FakeDaemon) -> None:
     daemon.answers["GET /events"] = (200, b"")
     with Client(daemon.address, patience_seconds=0.1) as client, pytest.raises(NotRunning, match="the stream ended"):

@@ -15,6 +15,7 @@ from resourced.names import name_of
 T = TypeVar("T")
 
 _READ_SIZE = 16384
+"""What one read gives at most. Each of these files is one record, of which the kernel gives as much as fits."""
 _LIMITS_EVERY = 10
 """Limits and weights of a node are read at every tenth sample, and so are at most that old."""
 _MEMORY_STAT = frozenset({b"anon", b"file", b"shmem", b"slab", b"pgscan"})
@@ -270,11 +271,15 @@ def _memory_stat(raw: bytes, source: str) -> dict[str, int]:
 def _pread(descriptor: int) -> bytes | None:
     """Return the content; None if the node has gone, or the kernel doesn't tell (psi=0)."""
     try:
-        return os.pread(descriptor, _READ_SIZE, 0)
+        content = part = os.pread(descriptor, _READ_SIZE, 0)
+        while len(part) == _READ_SIZE:  # io.stat of hundreds of devices
+            part = os.pread(descriptor, _READ_SIZE, len(content))
+            content += part
     except OSError as error:
         if error.errno in (*_GONE, errno.EOPNOTSUPP):
             return None
         raise
+    return content
 
 
 def _read_path(path: str) -> bytes | None:

@@ -139,7 +139,7 @@ class _Interface:
 
     def __init__(self, roots: Roots, name: str) -> None:
         self._directory = roots.sys / "class/net" / os.fsdecode(raw_of(name))
-        self._operstate = KeptFile(self._directory / "operstate")
+        self._operstate = KeptFile(self._directory / "operstate", one_record=True)
         self._state: str | None = None
         self.link = Rarely(self._read_link, _LINK_SECONDS)
 

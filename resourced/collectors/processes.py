@@ -19,6 +19,7 @@ from resourced.collectors.procstat import (
 from resourced.collectors.rarely import Rarely
 
 _READ_SIZE = 4096
+"""What one read gives at most. Each of these files is one record, of which the kernel gives as much as fits."""
 _LIMIT_SECONDS = 60.0
 _IDLE_SECONDS = 30.0
 """A process whose stat hasn't changed for so long is idle."""
@@ -301,7 +302,11 @@ class ProcessesCollector:
     def _file(self, name: str, file: str) -> bytes:
         descriptor = os.open(f"{name}/{file}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._directory)
         try:
-            return os.read(descriptor, _READ_SIZE)
+            content = part = os.read(descriptor, _READ_SIZE)
+            while len(part) == _READ_SIZE:  # status of one in hundreds of groups
+                part = os.read(descriptor, _READ_SIZE)
+                content += part
+            return content
         finally:
             os.close(descriptor)
 

@@ -220,6 +220,13 @@ def test_beyond_the_descriptors_allowed_files_are_opened_for_each_reading(tree: 
     watch.collector.close()
 
 
+def test_devices_by_the_hundred_are_all_counted(tree: Tree, watch: Watch) -> None:
+    lines = [f"8:{n} rbytes={10**9 + n} wbytes=1 rios=1 wios=1 dbytes=0 dios=0\n" for n in range(900)]
+    tree.put("/x.service", io_stat="".join(lines))
+    node = watch.tick().nodes["/x.service"]
+    assert (node.io_read_bytes, node.io_write_bytes) == (sum(10**9 + n for n in range(900)), 900)
+
+
 @pytest.mark.parametrize("code", [errno.ENODEV, errno.EOPNOTSUPP])
 def test_what_the_kernel_refuses_is_null(tree: Tree, watch: Watch, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     """A node that goes while it is read (ENODEV), and pressure that is switched off (EOPNOTSUPP)."""

@@ -181,6 +181,14 @@ def test_files_that_may_not_be_read_leave_their_values_null(tree: Tree, watch: W
     assert (process.oom_score, process.oom_score_adj) == (None, None)
 
 
+def test_one_in_hundreds_of_groups_is_read_whole(tree: Tree, watch: Watch) -> None:
+    tree.put(7)
+    groups = " ".join(str(100_000 + number) for number in range(2000))
+    (tree.directory / "7/status").write_text(f"Name:\tx\nUid:\t1000\t0\t0\t0\nGroups:\t{groups}\nVmSwap:\t8 kB\n")
+    [process] = watch.tick().items
+    assert process.swap_bytes == 8192
+
+
 def test_a_malformed_file_is_an_error_that_names_it(tree: Tree, watch: Watch) -> None:
     tree.put(7)
     (tree.directory / "7/stat").write_text("7 nonsense\n")

@@ -17,6 +17,7 @@ from resourced.collectors.procstat import (
     parse_status,
 )
 from resourced.collectors.rarely import Rarely
+from resourced.errors import ParseError
 
 _READ_SIZE = 4096
 """What one read gives at most. Each of these files is one record, of which the kernel gives as much as fits."""
@@ -71,7 +72,7 @@ class ProcessesSample:
     kernel_threads: int
     """Kernel threads."""
     unreadable: int
-    """Processes that are listed and may not be read."""
+    """Processes that are listed and may not be read, or can't be understood."""
     page_size_bytes: int
     """Unit of resident_pages."""
     ticks_per_second: int
@@ -156,6 +157,7 @@ class ProcessesCollector:
         self._list()
         new, self._new = self._new, set()
         unreadable = 0
+        refused: Exception | None = None
         active: list[_Entry] = []
         now = self._monotonic()
         for name in self._listed:
@@ -167,12 +169,15 @@ class ProcessesCollector:
                     active.append(entry)
             except (FileNotFoundError, ProcessLookupError):
                 self._drop(name)
-            except OSError as error:
+            except (OSError, ParseError) as error:
                 self._drop(name)
-                if error.errno in _EXHAUSTED:
+                if getattr(error, "errno", None) in _EXHAUSTED:
                     raise
+                refused = error
                 unreadable += 1
-        self._refresh([entry for entry in active if self._entries.get(entry.name) is entry])
+        unreadable += self._refresh([entry for entry in active if self._entries.get(entry.name) is entry])
+        if isinstance(refused, ParseError) and not self._entries:
+            raise refused  # it isn't one of them, but all
         if self._sample == 1:
             self._new.clear()  # all were new; the start of the daemon is no news of them
         records = tuple([entry.record for entry in self._entries.values()])
@@ -334,8 +339,12 @@ class ProcessesCollector:
             parse_number(self._try(name, "oom_score_adj"), f"{path}/oom_score_adj"),
         )
 
-    def _refresh(self, active: list[_Entry]) -> None:
-        """Read details again: of the active ones, those first that have waited longest, and of all some in turn."""
+    def _refresh(self, active: list[_Entry]) -> int:
+        """Read details again: of the active ones, those first that have waited longest, and of all some in turn.
+
+        Returns:
+            How many could not be understood.
+        """
         entries = list(self._entries.values())
         most = self._details_per_tick
         turn = min(max(1, most // _TURN_SHARE), most, len(entries))
@@ -346,8 +355,14 @@ class ProcessesCollector:
             entry = entries[(self._turn + offset) % len(entries)]
             chosen[entry.name] = entry
         self._turn = (self._turn + turn) % max(1, len(entries))
+        malformed = 0
         for entry in chosen.values():
-            self._look_closer(entry)
+            try:
+                self._look_closer(entry)
+            except ParseError:
+                self._drop(entry.name)
+                malformed += 1
+        return malformed
 
     def _look_closer(self, entry: _Entry) -> None:
         """Read the details of one; its record stays the same object if they have not changed."""

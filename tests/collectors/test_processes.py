@@ -189,7 +189,25 @@ def test_one_in_hundreds_of_groups_is_read_whole(tree: Tree, watch: Watch) -> No
     assert process.swap_bytes == 8192
 
 
-def test_a_malformed_file_is_an_error_that_names_it(tree: Tree, watch: Watch) -> None:
+@pytest.mark.parametrize(("file", "text"), [("stat", "7 nonsense\n"), ("status", "Name:\tx\nUid:\tnobody\n")])
+def test_one_that_can_not_be_understood_is_counted_and_hides_nobody(
+    tree: Tree, watch: Watch, file: str, text: str
+) -> None:
+    before = descriptors_open()
+    tree.put(7)
+    tree.put(8)
+    watch.tick(3)
+    (tree.directory / "7" / file).write_text(text)
+    section = watch.tick(5)  # long enough for its details to be read in turn
+    assert [p.pid for p in section.items] == [8]
+    assert section.unreadable == 1
+    tree.put(7)
+    assert {p.pid for p in watch.tick().items} == {7, 8}
+    watch.collector.close()
+    assert descriptors_open() == before
+
+
+def test_if_none_can_be_understood_an_error_names_the_file(tree: Tree, watch: Watch) -> None:
     tree.put(7)
     (tree.directory / "7/stat").write_text("7 nonsense\n")
     with pytest.raises(ParseError, match="7/stat: expected pid"):
@@ -231,6 +249,20 @@ def sleeper() -> Iterator[int]:
     yield pid
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+
+
+@pytest.mark.parametrize("name", ["Uid:x", "Uid:4711", "VmSwap:9"])
+def test_a_program_may_be_called_like_a_line_of_status(tmp_path: Path, name: str) -> None:
+    shutil.copy("/bin/sleep", tmp_path / name)
+    watch = Watch(Roots())
+    process = subprocess.Popen([tmp_path / name, "300"])
+    try:
+        shown = next(p for p in watch.tick().items if p.pid == process.pid)
+    finally:
+        process.kill()
+        process.wait()
+    watch.collector.close()
+    assert (shown.name, shown.uid, shown.swap_bytes) == (name, os.getuid(), 0)
 
 
 def start_of(watch: Watch, pid: int) -> int:

@@ -95,7 +95,7 @@ class CgroupsCollector:
     """Reads the cgroup v2 tree.
 
     The files that change are read at every sample through descriptors kept open, and parsed when their content has
-    changed; a file that a node doesn't have is looked for again with its limits, at every tenth sample.
+    changed; a file that a node doesn't have, or no more, is looked for again with its limits, at every tenth sample.
 
     Args:
         roots: Where the cgroup tree is mounted.
@@ -235,7 +235,7 @@ class CgroupsCollector:
             descriptor = self._keep_open(at, name, path)
         if descriptor == -1:
             return None
-        raw = _pread(descriptor) if descriptor >= 0 else _read_path(path)
+        raw = self._read_kept(at, name, descriptor) if descriptor >= 0 else _read_path(path)
         if raw is None:
             return None
         kept = at.kept.get(name)
@@ -245,6 +245,18 @@ class CgroupsCollector:
         parsed = parse(raw, path)
         at.kept[name] = (raw, parsed)
         return parsed
+
+    def _read_kept(self, at: _Directory, name: str, descriptor: int) -> bytes | None:
+        try:
+            return _pread(descriptor)
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+        # A controller that is enabled again has new files; this one stays dead.
+        os.close(descriptor)
+        self._open -= 1
+        at.files[name] = -1
+        return None
 
     def _keep_open(self, at: _Directory, name: str, path: str) -> int:
         """Return a descriptor; -1 if there is no such file, -2 if no more may be kept open."""
@@ -269,14 +281,14 @@ def _memory_stat(raw: bytes, source: str) -> dict[str, int]:
 
 
 def _pread(descriptor: int) -> bytes | None:
-    """Return the content; None if the node has gone, or the kernel doesn't tell (psi=0)."""
+    """Return the content; None if the kernel doesn't tell (psi=0)."""
     try:
         content = part = os.pread(descriptor, _READ_SIZE, 0)
         while len(part) == _READ_SIZE:  # io.stat of hundreds of devices
             part = os.pread(descriptor, _READ_SIZE, len(content))
             content += part
     except OSError as error:
-        if error.errno in (*_GONE, errno.EOPNOTSUPP):
+        if error.errno == errno.EOPNOTSUPP:
             return None
         raise
     return content
@@ -289,5 +301,9 @@ def _read_path(path: str) -> bytes | None:
         return None
     try:
         return _pread(descriptor)
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
     finally:
         os.close(descriptor)

@@ -180,6 +180,30 @@ def test_a_controller_that_is_enabled_later_is_found(tree: Tree, watch: Watch) -
     assert watch.tick(10).nodes["/x.service"].pids == 9
 
 
+def test_a_controller_that_is_disabled_and_enabled_again_is_found(
+    tree: Tree, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel makes new files then, and refuses to read the old ones for ever."""
+    tree.put("/x.service")
+    assert watch.tick().nodes["/x.service"].pids == 7
+    kept = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    real = os.pread
+
+    def refuse(descriptor: int, *rest: Any) -> bytes:
+        if str(Path(f"/proc/self/fd/{descriptor}").readlink()).endswith(" (deleted)"):
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        return real(descriptor, *rest)
+
+    monkeypatch.setattr("os.pread", refuse)
+    (tree.directory / "x.service/pids.current").unlink()
+    assert watch.tick().nodes["/x.service"].pids is None
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == kept - 1
+    assert watch.tick(10).nodes["/x.service"].pids is None
+    tree.write("/x.service", "pids.current", "9\n")
+    assert watch.tick(10).nodes["/x.service"].pids == 9
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == kept
+
+
 def test_limits_are_at_most_ten_samples_old(tree: Tree, watch: Watch) -> None:
     tree.put("/x.service")
     watch.tick()

@@ -19,7 +19,7 @@ _READ_SIZE = 16384
 _LIMITS_EVERY = 10
 """Limits and weights of a node are read at every tenth sample, and so are at most that old."""
 _MEMORY_STAT = frozenset({b"anon", b"file", b"shmem", b"slab", b"pgscan"})
-_CPU_STAT = frozenset({b"usage_usec", b"throttled_usec"})
+_CPU_STAT = frozenset({b"usage_usec", b"nr_periods", b"nr_throttled", b"throttled_usec"})
 _GONE = (errno.ENOENT, errno.ENODEV, errno.ENOTDIR)
 
 
@@ -46,7 +46,7 @@ class Node:
     events: dict[str, int] | None
     """cgroup.events: populated, frozen."""
     cpu: dict[str, int] | None
-    """cpu.stat: usage_usec, throttled_usec."""
+    """cpu.stat: usage_usec, nr_periods, nr_throttled, throttled_usec."""
     memory_bytes: int | None
     memory_peak_bytes: int | None
     swap_bytes: int | None

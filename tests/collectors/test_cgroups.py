@@ -20,7 +20,7 @@ from resourced.snapshot.cgroups import Cgroups, derive_cgroups
 PRESSURE = "some avg10=1.00 avg60=2.00 avg300=3.00 total={total}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
 FILES = {
     "cgroup.events": "populated 1\nfrozen 0\n",
-    "cpu.stat": "usage_usec 1000000\nuser_usec 1\nsystem_usec 1\nnr_throttled 2\nthrottled_usec 500000\n",
+    "cpu.stat": "usage_usec 1000000\nuser_usec 1\nsystem_usec 1\nnr_periods 4\nnr_throttled 2\nthrottled_usec 500000\n",
     "cpu.max": "150000 100000\n",
     "cpu.weight": "100\n",
     "memory.current": "1048576\n",
@@ -127,7 +127,7 @@ def test_a_name_that_is_no_text_is_read_shown_and_found_again(tree: Tree, watch:
 def test_rates_are_over_the_time_between_two_samples(tree: Tree, watch: Watch) -> None:
     tree.put("/a.service")
     watch.tick()
-    tree.write("/a.service", "cpu.stat", "usage_usec 5000000\nthrottled_usec 1500000\n")
+    tree.write("/a.service", "cpu.stat", "usage_usec 5000000\nnr_periods 24\nnr_throttled 7\nthrottled_usec 8500000\n")
     tree.write("/a.service", "memory.current", "3145728\n")
     tree.write("/a.service", "memory.swap.current", "0\n")
     tree.write("/a.service", "memory.stat", "anon 1\nfile 2\nshmem 3\nslab 4\npgscan 700\n")
@@ -135,13 +135,23 @@ def test_rates_are_over_the_time_between_two_samples(tree: Tree, watch: Watch) -
     tree.write("/a.service", "memory.pressure", PRESSURE.format(total=200002))
     node = watch.tick().nodes["/a.service"]
     assert node.cpu_utilization == 2.0
-    assert node.cpu_throttled_share == 0.5
+    assert node.cpu_throttled_share == 0.25
+    assert node.cpu_throttled_seconds == 8.5, "of four processors in two seconds"
     assert node.memory_growth_bytes_per_second == (2097152 - 4096) / 2
     assert node.reclaim_scanned_pages_per_second == 100
     assert (node.io_read_bytes_per_second, node.io_write_bytes_per_second) == (100, 0)
     assert node.pressure_memory is not None
     assert node.pressure_memory.some is not None
     assert node.pressure_memory.some.share == pytest.approx(0.1)
+
+
+def test_without_a_period_nothing_is_known_of_being_held_back(tree: Tree, watch: Watch) -> None:
+    tree.put("/idle.service")
+    tree.put("/root-like.service", cpu_stat="usage_usec 1\n")
+    watch.tick()
+    nodes = watch.tick().nodes
+    assert nodes["/idle.service"].cpu_throttled_share is None
+    assert nodes["/root-like.service"].cpu_throttled_share is None
 
 
 def test_parents_come_before_children_and_siblings_are_sorted(tree: Tree, watch: Watch) -> None:

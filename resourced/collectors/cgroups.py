@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from resourced.collectors.base import Roots, read_text
+from resourced.collectors.blocklayers import BlockLayers
 from resourced.collectors.cgroupfiles import parse_cpu_max, parse_flat, parse_io_stat, parse_number
 from resourced.collectors.pressure import PressureOfSample, parse_pressure
 from resourced.errors import Unavailable
@@ -54,7 +55,7 @@ class Node:
     """memory.stat: anon, file, shmem, slab, pgscan."""
     memory_events: dict[str, int] | None
     io_bytes: tuple[int, int] | None
-    """io.stat: read and written."""
+    """io.stat: read and written, over devices that stand on no others."""
     pids: int | None
     pressure: tuple[PressureOfSample | None, PressureOfSample | None, PressureOfSample | None]
     """cpu, memory, io."""
@@ -115,6 +116,7 @@ class CgroupsCollector:
         self._open = 0
         self._sample = 0
         self._known: dict[str, _Directory] = {}
+        self._layers = BlockLayers(roots)
 
     def collect(self) -> CgroupsSample:
         self._check()
@@ -198,7 +200,7 @@ class CgroupsCollector:
             self._file(at, "memory.swap.current", parse_number),
             self._file(at, "memory.stat", _memory_stat),
             self._file(at, "memory.events", parse_flat),
-            self._file(at, "io.stat", parse_io_stat),
+            self._file(at, "io.stat", self._io_stat),
             self._file(at, "pids.current", parse_number),
             (
                 self._file(at, "cpu.pressure", parse_pressure),
@@ -257,6 +259,9 @@ class CgroupsCollector:
         self._open -= 1
         at.files[name] = -1
         return None
+
+    def _io_stat(self, raw: bytes, source: str) -> tuple[int, int]:
+        return parse_io_stat(raw, source, self._layers.at_bottom)
 
     def _keep_open(self, at: _Directory, name: str, path: str) -> int:
         """Return a descriptor; -1 if there is no such file, -2 if no more may be kept open."""

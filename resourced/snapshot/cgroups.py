@@ -68,13 +68,13 @@ class Cgroup:
     memory_events: dict[str, int] | None
     """memory.events: low, high, max, oom, oom_kill, oom_group_kill."""
     io_read_bytes: int | None
-    """io.stat rbytes over all devices."""
+    """io.stat rbytes over disks alone: devices that stand on others (dm, md, loop) and zram are left out."""
     io_write_bytes: int | None
-    """io.stat wbytes over all devices."""
+    """io.stat wbytes over the same devices."""
     io_read_bytes_per_second: float | None
-    """Bytes a second read from devices."""
+    """Bytes a second read from disks."""
     io_write_bytes_per_second: float | None
-    """Bytes a second written to devices."""
+    """Bytes a second written to disks."""
     pids: int | None
     """pids.current: processes and threads."""
     pids_max: int | None

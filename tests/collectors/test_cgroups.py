@@ -16,6 +16,7 @@ from resourced.collectors.cgroups import CgroupsCollector, CgroupsSample
 from resourced.collectors.procstat import parse_cgroup
 from resourced.errors import ParseError, Unavailable
 from resourced.snapshot.cgroups import Cgroups, derive_cgroups
+from tests.collectors.test_blocklayers import put_devices
 
 PRESSURE = "some avg10=1.00 avg60=2.00 avg300=3.00 total={total}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
 FILES = {
@@ -46,9 +47,10 @@ class Tree:
     """A cgroup v2 tree that a test writes."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.roots = Roots(cgroup=directory)
-        (directory / "cgroup.controllers").write_text("cpu io memory pids\n")
+        self.directory = directory / "cgroup"
+        self.directory.mkdir()
+        self.roots = Roots(cgroup=self.directory, sys=directory / "sys")
+        (self.directory / "cgroup.controllers").write_text("cpu io memory pids\n")
 
     def put(self, path: str, **files: str) -> None:
         directory = self.directory / path.lstrip("/")
@@ -252,6 +254,13 @@ def test_beyond_the_descriptors_allowed_files_are_opened_for_each_reading(tree: 
     tree.write("/x.service", "pids.current", "8\n")
     assert watch.tick().nodes["/x.service"].pids == 8
     watch.collector.close()
+
+
+def test_what_passes_several_layers_is_counted_once(tree: Tree, watch: Watch) -> None:
+    put_devices(tree.roots, {"8:0": "sda", "254:0": "dm-0", "252:0": "zram0"}, {"dm-0": ["sda"]})
+    tree.put("/x.service", io_stat="254:0 rbytes=10 wbytes=20\n252:0 rbytes=7 wbytes=7\n8:0 rbytes=10 wbytes=21\n")
+    node = watch.tick().nodes["/x.service"]
+    assert (node.io_read_bytes, node.io_write_bytes) == (10, 21)
 
 
 def test_devices_by_the_hundred_are_all_counted(tree: Tree, watch: Watch) -> None:

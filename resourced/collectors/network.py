@@ -42,6 +42,8 @@ class Link:
 
     speed_bits_per_second: int | None
     mtu_bytes: int | None
+    physical: bool = False
+    """Whether a device is behind it; bonds, bridges, VLANs and tunnels have none, and count what passes others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,8 @@ class _Interface:
         speed = read_int(self._directory / "speed")
         # Drivers that don't know say -1, 0, or the same as an unsigned number of 16 or 32 bits.
         known = speed is not None and speed > 0 and speed not in (0xFFFF, 0xFFFFFFFF)
-        return Link(speed * 10**6 if speed is not None and known else None, read_int(self._directory / "mtu"))
+        bits = speed * 10**6 if speed is not None and known else None
+        return Link(bits, read_int(self._directory / "mtu"), _exists(self._directory / "device"))
 
     def close(self) -> None:
         self._operstate.close()
@@ -240,6 +243,14 @@ def _can_read(path: Path) -> bool:
     try:
         with path.open("rb"):
             return True
+    except OSError:
+        return False
+
+
+def _exists(path: Path) -> bool:
+    """Return whether there is such a file that may be looked at."""
+    try:
+        return path.exists()
     except OSError:
         return False
 

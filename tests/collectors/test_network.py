@@ -71,6 +71,16 @@ def test_the_link_is_looked_at_anew_when_its_state_changes(tmp_path: Path) -> No
     assert gone.sockets is None
 
 
+def test_interfaces_with_a_device_are_physical(tmp_path: Path) -> None:
+    names, nics = ("eth0", "bond0", "lo"), "sys/class/net"
+    files = {"proc/net/dev": HEAD + "".join(f"{name}:{COUNTERS}" for name in names), f"{nics}/bond0/mtu": "1500\n"}
+    collector = NetworkCollector(make_roots(tmp_path, files | {f"{nics}/eth0/device/vendor": "0x8086\n"}))
+    found = collector.collect().interfaces
+    collector.close()
+
+    assert [name for name in names if found[name].link.physical] == ["eth0"]
+
+
 def test_sockets_of_both_families_are_added_and_ipv6_may_be_missing(tmp_path: Path) -> None:
     files = {"proc/net/dev": HEAD, "proc/net/sockstat": "sockets: used 9\nTCP: inuse 2 orphan 1 tw 3 mem 5\n"}
     collector = NetworkCollector(make_roots(tmp_path, files), page_size_bytes=4096)

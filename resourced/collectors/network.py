@@ -1,4 +1,4 @@
-"""Network interfaces and sockets: /proc/1/net/dev, sockstat and sockstat6, and /sys/class/net/NAME.
+"""Network interfaces and sockets: /proc/1/net/dev, sockstat and sockstat6, and /sys/class/net/NAME of process 1.
 
 Process 1 and not the daemon itself: as a confined service it has a network namespace of its own, with nothing in it.
 
@@ -134,13 +134,24 @@ def parse_sockstat(content: bytes, source: str) -> dict[str, dict[str, int]]:
     return table
 
 
+def _directory_of(roots: Roots, name: str) -> Path:
+    """Return where /sys tells of an interface.
+
+    systemd 254 and later give a service that has a network namespace of its own a /sys of that namespace as well. Then
+    the machine's is that of process 1, for who may look there.
+    """
+    below = Path("class/net", os.fsdecode(raw_of(name)))
+    own, of_first = roots.sys / below, roots.proc / "1/root/sys" / below
+    return of_first if not _exists(own) and _exists(of_first) else own
+
+
 class _Interface:
     """What is kept of one interface between samples."""
 
     __slots__ = ("_directory", "_operstate", "_state", "link")
 
     def __init__(self, roots: Roots, name: str) -> None:
-        self._directory = roots.sys / "class/net" / os.fsdecode(raw_of(name))
+        self._directory = _directory_of(roots, name)
         self._operstate = KeptFile(self._directory / "operstate", one_record=True)
         self._state: str | None = None
         self.link = Rarely(self._read_link, _LINK_SECONDS)

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from resourced import __version__, journal
 from resourced.api.service import HistoryView, WorkloadsView
 from resourced.collectors.base import Roots
-from resourced.collectors.processes import read_command_line
+from resourced.collectors.oneprocess import read_command_line
 from resourced.decision import LoggedEvent
 from resourced.errors import ConfigError
 from resourced.history import HistoryStats

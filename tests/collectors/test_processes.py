@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from resourced.collectors.base import Roots, Taken
-from resourced.collectors.processes import ProcessesCollector, ProcessesSample, read_command_line, read_pss
+from resourced.collectors.processes import ProcessesCollector, ProcessesSample
 from resourced.errors import ParseError
 from resourced.snapshot.processes import Processes, derive_processes
 from tests.test_monitor import ManualClock
@@ -263,24 +263,6 @@ def test_a_program_may_be_called_like_a_line_of_status(tmp_path: Path, name: str
         process.wait()
     watch.collector.close()
     assert (shown.name, shown.uid, shown.swap_bytes) == (name, os.getuid(), 0)
-
-
-def start_of(watch: Watch, pid: int) -> int:
-    return next(p.start_time_ticks for p in watch.tick().items if p.pid == pid)
-
-
-def test_the_command_line_is_read_of_the_very_process_only(sleeper: int) -> None:
-    roots = Roots()
-    watch = Watch(roots)
-    start = start_of(watch, sleeper)
-    watch.collector.close()
-    assert read_command_line(roots, sleeper, start) == "sleep 300"
-    assert read_command_line(roots, sleeper, start + 1) is None
-    assert read_command_line(roots, 2**22 + 7, 1) is None
-    pss = read_pss(roots, sleeper, start)
-    assert pss is not None
-    assert 0 < pss < 64 * 1024**2
-    assert read_pss(roots, sleeper, start + 1) is None
 
 
 @pytest.mark.skipif(shutil.which("ps") is None, reason="needs ps (procps)")

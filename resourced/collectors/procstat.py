@@ -91,7 +91,7 @@ def parse_io(raw: bytes, source: str) -> tuple[int | None, int | None]:
 
 def parse_cgroup(raw: bytes) -> str | None:
     """Return the path in the v2 tree of /proc/PID/cgroup; None on a host with cgroup v1 alone."""
-    for line in raw.splitlines():
+    for line in raw.split(b"\n"):  # a control group may have any other byte in its name, \r too
         if line.startswith(b"0::"):
             return name_of(line[3:].removesuffix(b" (deleted)"))
     return None

@@ -84,6 +84,7 @@ def test_io_gives_what_reached_devices() -> None:
         (b"12:cpu:/a\n1:name=systemd:/b\n0::/c\n", "/c"),
         (b"12:cpu:/a\n1:name=systemd:/b\n", None),
         (b"0::/gone (deleted)\n", "/gone"),
+        (b"1:name=systemd:/u\r0::/forged\n0::/u\r0::/forged\n", "/u\r0::/forged"),
     ],
 )
 def test_the_path_in_the_v2_tree(text: bytes, path: str | None) -> None:

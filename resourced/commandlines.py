@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from resourced.collectors.base import Roots
-from resourced.collectors.processes import read_command_line
+from resourced.collectors.oneprocess import read_command_line
 
 _MOST_HANGING = 4
 """Threads that may hang; after that no command lines are read until one has come back."""

@@ -124,7 +124,7 @@ class Guard:
         self._claims = claims
         self._ledger = ledger
         self._roots = roots or Roots()
-        self._meminfo = KeptFile(self._roots.proc / "meminfo")
+        self._meminfo = KeptFile(self._roots.proc / "meminfo", one_record=True)
         self._refresher = Refresher(self._roots)
         self._page = os.sysconf("SC_PAGE_SIZE")
         self._base: Judgement | None = None

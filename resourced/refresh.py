@@ -79,16 +79,16 @@ class Refresher:
                 continue
             try:
                 stat = parse_stat(raw, name.decode())
-            except ParseError:
+                if stat.kernel_thread:
+                    kernel.add(name)
+                    continue
+                old = known.get(stat.pid)
+                if old is not None and old.start_time_ticks == stat.start_time_ticks:
+                    items.append(self._updated(old, stat, elapsed))
+                else:
+                    items.append(self._new(stat, elapsed))
+            except ParseError:  # one that can't be understood hides nobody else
                 continue
-            if stat.kernel_thread:
-                kernel.add(name)
-                continue
-            old = known.get(stat.pid)
-            if old is not None and old.start_time_ticks == stat.start_time_ticks:
-                items.append(self._updated(old, stat, elapsed))
-            else:
-                items.append(self._new(stat, elapsed))
         return replace(before, items=tuple(items))
 
     def _updated(self, old: Process, stat: Stat, elapsed: float) -> Process:

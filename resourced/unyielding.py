@@ -41,7 +41,10 @@ class UnyieldingReader:
             self._entries.restype = ctypes.c_ssize_t
 
     def read(self, path: bytes) -> bytes | None:
-        """Return the beginning of a file, 64 KiB at most, by one read; None if it can't be read."""
+        """Return the beginning of a file, 64 KiB at most, by one read; None if it can't be read.
+
+        That is all of a file that the kernel writes as one record; of others (mountinfo, cgroup.procs) it is a page.
+        """
         descriptor = self._open(path, _FLAGS)
         if descriptor < 0:
             return None

@@ -1,8 +1,12 @@
 """Bringing a snapshot up to date in what victims are chosen by."""
 
 import os
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from resourced.collectors.base import Roots
 from resourced.refresh import Refresher
@@ -37,6 +41,36 @@ def test_a_number_that_is_anothers_by_now_is_a_new_process() -> None:
     assert after.processes is not None
     [mine] = [each for each in after.processes.items if each.pid == own]
     assert (mine.name == "before", mine.start_time_ticks) == (False, start_of(own))
+
+
+@pytest.mark.parametrize("name", ["Uid:x", "Uid:4711"])
+def test_a_program_called_like_a_line_of_status_is_its_owners_and_hides_nobody(tmp_path: Path, name: str) -> None:
+    shutil.copy("/bin/sleep", tmp_path / name)
+    before = snapshot(processes=[process(999_999)])
+    other = subprocess.Popen([tmp_path / name, "300"])
+    try:
+        after = Refresher(Roots()).refresh(before, before.monotonic_seconds + 1.0)
+    finally:
+        other.kill()
+        other.wait()
+
+    assert after.processes is not None
+    found = {each.pid: each for each in after.processes.items}
+    assert (found[other.pid].name, found[other.pid].uid) == (name, os.getuid())
+    assert os.getpid() in found
+
+
+def test_one_that_can_not_be_understood_is_passed_over(tmp_path: Path) -> None:
+    for pid, uid in (("7", "nobody"), ("8", "1000")):
+        numbers = " ".join(["1"] * 5 + ["0"] + ["1"] * 20)
+        (tmp_path / pid).mkdir()
+        (tmp_path / pid / "stat").write_text(f"{pid} (x) S {numbers}\n")
+        (tmp_path / pid / "status").write_text(f"Name:\tx\nUid:\t{uid}\n")
+    before = snapshot(processes=[])
+    after = Refresher(Roots(proc=tmp_path)).refresh(before, before.monotonic_seconds + 1.0)
+
+    assert after.processes is not None
+    assert [(each.pid, each.uid) for each in after.processes.items] == [(8, 1000)]
 
 
 def test_a_cgroup_is_read_anew_and_one_that_has_gone_stays_as_it_was(tmp_path: Path) -> None:

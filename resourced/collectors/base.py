@@ -80,12 +80,21 @@ class KeptFile:
 
     Files there report a size of 0 or 4096 whatever they hold, so the size is never asked for. A file that vanished
     (a device unplugged, a process gone) raises OSError, and is opened anew at the next call.
+
+    The kernel gives a file of several records (mountinfo, diskstats, net/dev) about a page at a time, cut between two
+    records: how much a read gave doesn't tell whether there is more. Only an empty read does.
+
+    Args:
+        path: The file.
+        one_record: Whether the kernel writes it as one record, as all attributes below /sys, so that a read gives as
+            much as it may.
     """
 
-    __slots__ = ("_fd", "path")
+    __slots__ = ("_fd", "_one_record", "path")
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, one_record: bool = False) -> None:
         self.path = path
+        self._one_record = one_record
         self._fd = -1
 
     def read(self) -> bytes:
@@ -102,7 +111,7 @@ class KeptFile:
                 raise Unavailable(f"{self.path} does not exist") from error
         try:
             content = os.pread(self._fd, _READ_SIZE, 0)
-            if len(content) == _READ_SIZE:
+            if len(content) == _READ_SIZE or (content and not self._one_record):
                 content = self._read_rest(content)
         except OSError:
             self.close()
@@ -114,7 +123,7 @@ class KeptFile:
         while part := os.pread(self._fd, _READ_SIZE, position):
             parts.append(part)
             position += len(part)
-        return b"".join(parts)
+        return b"".join(parts) if len(parts) > 1 else start
 
     def close(self) -> None:
         """Close the descriptor, if one is open."""

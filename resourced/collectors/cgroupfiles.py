@@ -1,5 +1,7 @@
 """Parsers of the files of a cgroup v2 directory, see the kernel's admin-guide/cgroup-v2."""
 
+from collections.abc import Callable
+
 from resourced.errors import ParseError
 
 
@@ -41,15 +43,23 @@ def parse_flat(raw: bytes, source: str, keys: frozenset[bytes] | None = None) ->
     return found
 
 
-def parse_io_stat(raw: bytes, source: str) -> tuple[int, int]:
-    """Return the bytes read and written over all devices of io.stat.
+def parse_io_stat(raw: bytes, source: str, counts: Callable[[bytes], bool] = lambda _: True) -> tuple[int, int]:
+    """Return the bytes read and written over the devices of io.stat.
+
+    Args:
+        raw: The file.
+        source: Its path.
+        counts: Tells of a device's number whether it is counted; by default all are.
 
     Raises:
         ParseError: A line has another form.
     """
     read = written = 0
     for line in raw.splitlines():
-        for field in line.split()[1:]:
+        number, *words = line.split() or [b""]
+        if not words or not counts(number):
+            continue
+        for field in words:
             key, equals, value = field.partition(b"=")
             if not equals:
                 continue

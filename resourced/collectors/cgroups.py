@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from resourced.collectors.base import Roots, read_text
+from resourced.collectors.blocklayers import BlockLayers
 from resourced.collectors.cgroupfiles import parse_cpu_max, parse_flat, parse_io_stat, parse_number
 from resourced.collectors.pressure import PressureOfSample, parse_pressure
 from resourced.errors import Unavailable
@@ -15,10 +16,11 @@ from resourced.names import name_of
 T = TypeVar("T")
 
 _READ_SIZE = 16384
+"""What one read gives at most. Each of these files is one record, of which the kernel gives as much as fits."""
 _LIMITS_EVERY = 10
 """Limits and weights of a node are read at every tenth sample, and so are at most that old."""
 _MEMORY_STAT = frozenset({b"anon", b"file", b"shmem", b"slab", b"pgscan"})
-_CPU_STAT = frozenset({b"usage_usec", b"throttled_usec"})
+_CPU_STAT = frozenset({b"usage_usec", b"nr_periods", b"nr_throttled", b"throttled_usec"})
 _GONE = (errno.ENOENT, errno.ENODEV, errno.ENOTDIR)
 
 
@@ -45,7 +47,7 @@ class Node:
     events: dict[str, int] | None
     """cgroup.events: populated, frozen."""
     cpu: dict[str, int] | None
-    """cpu.stat: usage_usec, throttled_usec."""
+    """cpu.stat: usage_usec, nr_periods, nr_throttled, throttled_usec."""
     memory_bytes: int | None
     memory_peak_bytes: int | None
     swap_bytes: int | None
@@ -53,7 +55,7 @@ class Node:
     """memory.stat: anon, file, shmem, slab, pgscan."""
     memory_events: dict[str, int] | None
     io_bytes: tuple[int, int] | None
-    """io.stat: read and written."""
+    """io.stat: read and written, over devices that stand on no others."""
     pids: int | None
     pressure: tuple[PressureOfSample | None, PressureOfSample | None, PressureOfSample | None]
     """cpu, memory, io."""
@@ -94,7 +96,7 @@ class CgroupsCollector:
     """Reads the cgroup v2 tree.
 
     The files that change are read at every sample through descriptors kept open, and parsed when their content has
-    changed; a file that a node doesn't have is looked for again with its limits, at every tenth sample.
+    changed; a file that a node doesn't have, or no more, is looked for again with its limits, at every tenth sample.
 
     Args:
         roots: Where the cgroup tree is mounted.
@@ -114,6 +116,7 @@ class CgroupsCollector:
         self._open = 0
         self._sample = 0
         self._known: dict[str, _Directory] = {}
+        self._layers = BlockLayers(roots)
 
     def collect(self) -> CgroupsSample:
         self._check()
@@ -197,7 +200,7 @@ class CgroupsCollector:
             self._file(at, "memory.swap.current", parse_number),
             self._file(at, "memory.stat", _memory_stat),
             self._file(at, "memory.events", parse_flat),
-            self._file(at, "io.stat", parse_io_stat),
+            self._file(at, "io.stat", self._io_stat),
             self._file(at, "pids.current", parse_number),
             (
                 self._file(at, "cpu.pressure", parse_pressure),
@@ -234,7 +237,7 @@ class CgroupsCollector:
             descriptor = self._keep_open(at, name, path)
         if descriptor == -1:
             return None
-        raw = _pread(descriptor) if descriptor >= 0 else _read_path(path)
+        raw = self._read_kept(at, name, descriptor) if descriptor >= 0 else _read_path(path)
         if raw is None:
             return None
         kept = at.kept.get(name)
@@ -244,6 +247,21 @@ class CgroupsCollector:
         parsed = parse(raw, path)
         at.kept[name] = (raw, parsed)
         return parsed
+
+    def _read_kept(self, at: _Directory, name: str, descriptor: int) -> bytes | None:
+        try:
+            return _pread(descriptor)
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+        # A controller that is enabled again has new files; this one stays dead.
+        os.close(descriptor)
+        self._open -= 1
+        at.files[name] = -1
+        return None
+
+    def _io_stat(self, raw: bytes, source: str) -> tuple[int, int]:
+        return parse_io_stat(raw, source, self._layers.at_bottom)
 
     def _keep_open(self, at: _Directory, name: str, path: str) -> int:
         """Return a descriptor; -1 if there is no such file, -2 if no more may be kept open."""
@@ -268,13 +286,17 @@ def _memory_stat(raw: bytes, source: str) -> dict[str, int]:
 
 
 def _pread(descriptor: int) -> bytes | None:
-    """Return the content; None if the node has gone, or the kernel doesn't tell (psi=0)."""
+    """Return the content; None if the kernel doesn't tell (psi=0)."""
     try:
-        return os.pread(descriptor, _READ_SIZE, 0)
+        content = part = os.pread(descriptor, _READ_SIZE, 0)
+        while len(part) == _READ_SIZE:  # io.stat of hundreds of devices
+            part = os.pread(descriptor, _READ_SIZE, len(content))
+            content += part
     except OSError as error:
-        if error.errno in (*_GONE, errno.EOPNOTSUPP):
+        if error.errno == errno.EOPNOTSUPP:
             return None
         raise
+    return content
 
 
 def _read_path(path: str) -> bytes | None:
@@ -284,5 +306,9 @@ def _read_path(path: str) -> bytes | None:
         return None
     try:
         return _pread(descriptor)
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
     finally:
         os.close(descriptor)

@@ -137,8 +137,8 @@ class CpuCollector:
     name = "cpu"
 
     def __init__(self, roots: Roots, ticks_per_second: int | None = None) -> None:
-        self._stat = KeptFile(roots.proc / "stat")
-        self._loadavg = KeptFile(roots.proc / "loadavg")
+        self._stat = KeptFile(roots.proc / "stat", one_record=True)
+        self._loadavg = KeptFile(roots.proc / "loadavg", one_record=True)
         self._sources = str(self._stat.path), str(self._loadavg.path)
         self._directory = roots.sys / "devices/system/cpu"
         self._ticks_per_second = ticks_per_second or os.sysconf("SC_CLK_TCK")
@@ -166,7 +166,7 @@ class CpuCollector:
         for file in self._clocks.values():
             file.close()
         paths = {number: self._directory / f"cpu{number}/cpufreq/scaling_cur_freq" for number in online}
-        self._clocks = {number: KeptFile(path) for number, path in paths.items() if path.exists()}
+        self._clocks = {number: KeptFile(path, one_record=True) for number, path in paths.items() if path.exists()}
         self._frequencies.expire()
         self._physical.expire()
 

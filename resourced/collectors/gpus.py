@@ -7,21 +7,23 @@ https://docs.kernel.org/power/runtime_pm.html, /sys/bus/pci/devices/ADDRESS/powe
 https://download.nvidia.com/XFree86/Linux-x86_64/570.86.16/README/dynamicpowermanagement.html
 """
 
+import os
 import re
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resourced.collectors.base import Roots, read_text
 from resourced.collectors.gpureading import Facts, ProcessSample, Reading
 from resourced.collectors.nvml import Device, DeviceFaultError, LibraryFaultError, Nvml, library_loads
+from resourced.collectors.rarely import Rarely
 from resourced.errors import GpuError, Unavailable
 
 _LOOK_SECONDS = 300.0  # between two searches for a library that nothing in /proc, /sys or /dev speaks of
 _FIRST_PAUSE_SECONDS = 1.0
 _LOST_PAUSE_SECONDS = 600.0  # looking for a lost GPU initialises NVML anew for the others too
+_BOUND_SECONDS = 10.0  # between two looks at which devices the driver has
 _IDLE_SECONDS = 10.0  # without work for so long, a GPU that can sleep is let go
 _REST_SECONDS = 20.0  # then it is left alone; the driver suspends it some six seconds after the last user has left
 _ASLEEP = ("suspended", "suspending")
@@ -80,6 +82,7 @@ class GpusCollector:
         self._retry_seconds = retry_seconds
         self._wake = wake
         self._read_processes = read_processes
+        self._driver = roots.sys / "bus/pci/drivers/nvidia"
         self._signs = (roots.proc / "driver/nvidia", roots.sys / "module/nvidia", control)
         self._monotonic = monotonic
         self._nvml: Nvml | None = None
@@ -94,8 +97,12 @@ class GpusCollector:
         self._missing: set[int] = set()
         self._idle_since: float | None = None
         self._rest_until = 0.0
+        self._bound = Rarely(self._read_bound, _BOUND_SECONDS, monotonic)
+        self._bound_at_open: set[str] = set()
 
     def collect(self) -> GpusSample:
+        if self._nvml is not None and self._bound.get() != self._bound_at_open:
+            self.close()  # it knows no others than when it was opened
         asleep = set() if self._wake else self._asleep()
         if asleep and asleep >= self._addresses():
             return self._all_asleep()
@@ -130,6 +137,8 @@ class GpusCollector:
             raise self._fault.with_traceback(None)
         self._look(now)
         self.close()
+        self._bound.expire()
+        self._bound_at_open = self._bound.get()
         try:
             self._nvml = Nvml()
             self._devices = self._nvml.devices()
@@ -206,21 +215,29 @@ class GpusCollector:
         return GpusSample(self._version, {uuid: _sleeping(facts) for uuid, facts in self._known.items()})
 
     def _addresses(self) -> set[str]:
-        """Return the PCI addresses of the NVIDIA GPUs: of those that NVML showed, else of those that the driver has."""
+        """Return the PCI addresses of the NVIDIA GPUs: of those that NVML showed, and those that the driver got since.
+
+        Before NVML showed any, of all that the driver has; a container may not be given them all.
+        """
         known = {facts.pci_address for facts in self._known.values() if facts.pci_address}
-        if known:
-            return known
-        with suppress(OSError):
-            bound = (path.name for path in (self._roots.sys / "bus/pci/drivers/nvidia").iterdir())
-            return {name for name in bound if name.count(":") == 2}
-        return set()
+        return known | (self._bound.get() - self._bound_at_open) if known else self._read_bound()
+
+    def _read_bound(self) -> set[str]:
+        """Return the PCI addresses of the devices that the driver has."""
+        try:
+            return {name for name in os.listdir(self._driver) if name.count(":") == 2}  # noqa: PTH208 - names only
+        except OSError:
+            return set()
 
     def _asleep(self) -> set[str]:
         devices = self._roots.sys / "bus/pci/devices"
         return {a for a in self._addresses() if read_text(devices / a / "power/runtime_status") in _ASLEEP}
 
     def _plugged(self, facts: Facts) -> bool:
-        return bool(facts.pci_address) and (self._roots.sys / "bus/pci/devices" / str(facts.pci_address)).exists()
+        """Return whether a GPU that NVML doesn't list is there, and not given to another driver (vfio-pci)."""
+        if not facts.pci_address or not (self._roots.sys / "bus/pci/devices" / facts.pci_address).exists():
+            return False
+        return facts.pci_address in self._bound_at_open or not self._driver.exists()
 
     def _rest_if_idle(self, sample: GpusSample) -> None:
         """Let the GPUs go if none has had work for a while and all of them would then go to sleep."""

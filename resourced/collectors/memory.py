@@ -125,7 +125,7 @@ class MemoryCollector:
     name = "memory"
 
     def __init__(self, roots: Roots, page_size_bytes: int | None = None) -> None:
-        self._meminfo = KeptFile(roots.proc / "meminfo")
+        self._meminfo = KeptFile(roots.proc / "meminfo", one_record=True)
         self._vmstat = KeptFile(roots.proc / "vmstat")
         self._sources = str(self._meminfo.path), str(self._vmstat.path)
         self._arc_path = roots.proc / "spl/kstat/zfs/arcstats"
@@ -153,7 +153,8 @@ class MemoryCollector:
         for file in self._files:
             file.close()
         try:
-            zrams = [KeptFile(path / "mm_stat") for path in sorted(self._blocks.iterdir()) if path.name[:4] == "zram"]
+            found = [path for path in sorted(self._blocks.iterdir()) if path.name[:4] == "zram"]
+            zrams = [KeptFile(path / "mm_stat", one_record=True) for path in found]
         except OSError:
             zrams = []
         arc = KeptFile(self._arc_path) if self._arc_path.exists() else None

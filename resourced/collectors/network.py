@@ -1,4 +1,4 @@
-"""Network interfaces and sockets: /proc/1/net/dev, sockstat and sockstat6, and /sys/class/net/NAME.
+"""Network interfaces and sockets: /proc/1/net/dev, sockstat and sockstat6, and /sys/class/net/NAME of process 1.
 
 Process 1 and not the daemon itself: as a confined service it has a network namespace of its own, with nothing in it.
 
@@ -42,6 +42,8 @@ class Link:
 
     speed_bits_per_second: int | None
     mtu_bytes: int | None
+    physical: bool = False
+    """Whether a device is behind it; bonds, bridges, VLANs and tunnels have none, and count what passes others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +134,25 @@ def parse_sockstat(content: bytes, source: str) -> dict[str, dict[str, int]]:
     return table
 
 
+def _directory_of(roots: Roots, name: str) -> Path:
+    """Return where /sys tells of an interface.
+
+    systemd 254 and later give a service that has a network namespace of its own a /sys of that namespace as well. Then
+    the machine's is that of process 1, for who may look there.
+    """
+    below = Path("class/net", os.fsdecode(raw_of(name)))
+    own, of_first = roots.sys / below, roots.proc / "1/root/sys" / below
+    return of_first if not _exists(own) and _exists(of_first) else own
+
+
 class _Interface:
     """What is kept of one interface between samples."""
 
     __slots__ = ("_directory", "_operstate", "_state", "link")
 
     def __init__(self, roots: Roots, name: str) -> None:
-        self._directory = roots.sys / "class/net" / os.fsdecode(raw_of(name))
-        self._operstate = KeptFile(self._directory / "operstate")
+        self._directory = _directory_of(roots, name)
+        self._operstate = KeptFile(self._directory / "operstate", one_record=True)
         self._state: str | None = None
         self.link = Rarely(self._read_link, _LINK_SECONDS)
 
@@ -158,7 +171,8 @@ class _Interface:
         speed = read_int(self._directory / "speed")
         # Drivers that don't know say -1, 0, or the same as an unsigned number of 16 or 32 bits.
         known = speed is not None and speed > 0 and speed not in (0xFFFF, 0xFFFFFFFF)
-        return Link(speed * 10**6 if speed is not None and known else None, read_int(self._directory / "mtu"))
+        bits = speed * 10**6 if speed is not None and known else None
+        return Link(bits, read_int(self._directory / "mtu"), _exists(self._directory / "device"))
 
     def close(self) -> None:
         self._operstate.close()
@@ -240,6 +254,14 @@ def _can_read(path: Path) -> bool:
     try:
         with path.open("rb"):
             return True
+    except OSError:
+        return False
+
+
+def _exists(path: Path) -> bool:
+    """Return whether there is such a file that may be looked at."""
+    try:
+        return path.exists()
     except OSError:
         return False
 

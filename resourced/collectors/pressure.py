@@ -88,7 +88,7 @@ class PressureCollector:
 
     def __init__(self, roots: Roots) -> None:
         self._directory = roots.proc / "pressure"
-        self._files = [KeptFile(self._directory / of) for of in ("cpu", "memory", "io")]
+        self._files = [KeptFile(self._directory / of, one_record=True) for of in ("cpu", "memory", "io")]
         self._sources = [str(file.path) for file in self._files]
 
     def collect(self) -> PressureSample:

@@ -17,8 +17,10 @@ from resourced.collectors.procstat import (
     parse_status,
 )
 from resourced.collectors.rarely import Rarely
+from resourced.errors import ParseError
 
 _READ_SIZE = 4096
+"""What one read gives at most. Each of these files is one record, of which the kernel gives as much as fits."""
 _LIMIT_SECONDS = 60.0
 _IDLE_SECONDS = 30.0
 """A process whose stat hasn't changed for so long is idle."""
@@ -70,7 +72,7 @@ class ProcessesSample:
     kernel_threads: int
     """Kernel threads."""
     unreadable: int
-    """Processes that are listed and may not be read."""
+    """Processes that are listed and may not be read, or can't be understood."""
     page_size_bytes: int
     """Unit of resident_pages."""
     ticks_per_second: int
@@ -155,6 +157,7 @@ class ProcessesCollector:
         self._list()
         new, self._new = self._new, set()
         unreadable = 0
+        refused: Exception | None = None
         active: list[_Entry] = []
         now = self._monotonic()
         for name in self._listed:
@@ -166,12 +169,15 @@ class ProcessesCollector:
                     active.append(entry)
             except (FileNotFoundError, ProcessLookupError):
                 self._drop(name)
-            except OSError as error:
+            except (OSError, ParseError) as error:
                 self._drop(name)
-                if error.errno in _EXHAUSTED:
+                if getattr(error, "errno", None) in _EXHAUSTED:
                     raise
+                refused = error
                 unreadable += 1
-        self._refresh([entry for entry in active if self._entries.get(entry.name) is entry])
+        unreadable += self._refresh([entry for entry in active if self._entries.get(entry.name) is entry])
+        if isinstance(refused, ParseError) and not self._entries:
+            raise refused  # it isn't one of them, but all
         if self._sample == 1:
             self._new.clear()  # all were new; the start of the daemon is no news of them
         records = tuple([entry.record for entry in self._entries.values()])
@@ -301,7 +307,11 @@ class ProcessesCollector:
     def _file(self, name: str, file: str) -> bytes:
         descriptor = os.open(f"{name}/{file}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._directory)
         try:
-            return os.read(descriptor, _READ_SIZE)
+            content = part = os.read(descriptor, _READ_SIZE)
+            while len(part) == _READ_SIZE:  # status of one in hundreds of groups
+                part = os.read(descriptor, _READ_SIZE)
+                content += part
+            return content
         finally:
             os.close(descriptor)
 
@@ -329,8 +339,12 @@ class ProcessesCollector:
             parse_number(self._try(name, "oom_score_adj"), f"{path}/oom_score_adj"),
         )
 
-    def _refresh(self, active: list[_Entry]) -> None:
-        """Read details again: of the active ones, those first that have waited longest, and of all some in turn."""
+    def _refresh(self, active: list[_Entry]) -> int:
+        """Read details again: of the active ones, those first that have waited longest, and of all some in turn.
+
+        Returns:
+            How many could not be understood.
+        """
         entries = list(self._entries.values())
         most = self._details_per_tick
         turn = min(max(1, most // _TURN_SHARE), most, len(entries))
@@ -341,8 +355,14 @@ class ProcessesCollector:
             entry = entries[(self._turn + offset) % len(entries)]
             chosen[entry.name] = entry
         self._turn = (self._turn + turn) % max(1, len(entries))
+        malformed = 0
         for entry in chosen.values():
-            self._look_closer(entry)
+            try:
+                self._look_closer(entry)
+            except ParseError:
+                self._drop(entry.name)
+                malformed += 1
+        return malformed
 
     def _look_closer(self, entry: _Entry) -> None:
         """Read the details of one; its record stays the same object if they have not changed."""
@@ -355,36 +375,3 @@ class ProcessesCollector:
                 record.stat, details, record.read_seconds, record.before_seconds, now, entry.details_seconds
             )
         entry.details_seconds = now
-
-
-def read_command_line(roots: Roots, pid: int, start_time_ticks: int) -> str | None:
-    """Return the command line of a process, arguments joined by spaces; None if it has gone or may not be read.
-
-    Args:
-        roots: Where /proc is.
-        pid: The process.
-        start_time_ticks: Its start, so that nobody else's is returned when the pid is reused.
-    """
-    raw = _of_same(roots, pid, start_time_ticks, "cmdline")
-    return None if raw is None else raw.rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
-
-
-def read_pss(roots: Roots, pid: int, start_time_ticks: int) -> int | None:
-    """Return the proportional set size in bytes (/proc/PID/smaps_rollup); see `read_command_line`."""
-    raw = _of_same(roots, pid, start_time_ticks, "smaps_rollup")
-    for line in (raw or b"").splitlines():
-        if line.startswith(b"Pss:"):
-            return int(line.split()[1]) * 1024
-    return None
-
-
-def _of_same(roots: Roots, pid: int, start_time_ticks: int, file: str) -> bytes | None:
-    """Read a file of a process that is the same before and after."""
-    directory = roots.proc / str(pid)
-    try:
-        before = parse_stat((directory / "stat").read_bytes(), str(directory / "stat"))
-        raw = (directory / file).read_bytes()
-        after = parse_stat((directory / "stat").read_bytes(), str(directory / "stat"))
-    except OSError:
-        return None
-    return raw if before.start_time_ticks == after.start_time_ticks == start_time_ticks else None

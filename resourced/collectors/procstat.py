@@ -86,12 +86,12 @@ def parse_io(raw: bytes, source: str) -> tuple[int | None, int | None]:
     Raises:
         ParseError: A line has another form.
     """
-    return _number(raw, b"read_bytes:", source, line_start=True), _number(raw, b"\nwrite_bytes:", source)
+    return _number(raw, b"read_bytes:", source), _number(raw, b"write_bytes:", source)
 
 
 def parse_cgroup(raw: bytes) -> str | None:
     """Return the path in the v2 tree of /proc/PID/cgroup; None on a host with cgroup v1 alone."""
-    for line in raw.splitlines():
+    for line in raw.split(b"\n"):  # a control group may have any other byte in its name, \r too
         if line.startswith(b"0::"):
             return name_of(line[3:].removesuffix(b" (deleted)"))
     return None
@@ -111,16 +111,18 @@ def parse_number(raw: bytes | None, source: str) -> int | None:
         raise ParseError(source, raw.decode(errors="replace"), "a whole number") from None
 
 
-def _number(raw: bytes, key: bytes, source: str, *, line_start: bool = False) -> int | None:
-    at = raw.find(b"\n" + key if line_start else key)
+def _number(raw: bytes, key: bytes, source: str) -> int | None:
+    """Return the number in the line that begins with a key; never in the first one, where status has the name."""
+    at = raw.find(b"\n" + key)
     if at < 0:
         return None
-    begin = at + len(key) + (1 if line_start else 0)
-    line = raw[begin : raw.find(b"\n", begin) if raw.find(b"\n", begin) >= 0 else len(raw)]
+    begin = at + 1 + len(key)
+    end = raw.find(b"\n", begin)
+    line = raw[begin:] if end < 0 else raw[begin:end]
     try:
         return int(line.split(None, 1)[0])
     except (ValueError, IndexError):
-        text = (key.strip() + line).decode(errors="replace")
+        text = (key + line).decode(errors="replace")
         raise ParseError(source, text, "a whole number after the colon") from None
 
 

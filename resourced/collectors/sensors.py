@@ -148,7 +148,7 @@ class SensorsCollector:
                 key = f"{key} ({path.name})" if key in taken else key
                 taken.add(key)
                 high, critical = _celsius(path / f"{found[1]}_max"), _celsius(path / f"{found[1]}_crit")
-                yield _Sensor(key, found[2], KeptFile(entry), high, critical)
+                yield _Sensor(key, found[2], KeptFile(entry, one_record=True), high, critical)
 
     def close(self) -> None:
         for sensor in self._open:

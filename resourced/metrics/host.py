@@ -167,13 +167,7 @@ _MEMORY: tuple[Metric, ...] = (
         _MEMINFO,
         alias=("memory.slab_reclaimable", "memory.slab_unreclaimable"),
     ),
-    gauge(
-        "system.memory.linux.hugepages.limit",
-        "{page}",
-        "memory.hugepages_total",
-        "Huge pages set aside.",
-        _MEMINFO,
-    ),
+    gauge("system.memory.linux.hugepages.limit", "{page}", "memory.hugepages_total", "Huge pages set aside.", _MEMINFO),
     gauge("resourced.memory.hugepages.free", "{page}", "memory.hugepages_free", "Huge pages not in use.", _MEMINFO),
     gauge("resourced.swap.limit", "By", "memory.swap_total_bytes", "Swap space.", _MEMINFO, alias=("swap.total",)),
     gauge(
@@ -214,10 +208,19 @@ _MEMORY: tuple[Metric, ...] = (
     counter(
         "system.paging.faults",
         "{fault}",
-        fields("system.paging.type", {"minor": "memory.page_faults", "major": "memory.major_faults"}),
-        "Page faults since boot; major ones needed the disk, minor counts all.",
+        fields("system.paging.type", {"minor": "memory.minor_faults", "major": "memory.major_faults"}),
+        "Page faults since boot by type; major ones needed the disk.",
         _VMSTAT,
-        alias=("memory.page_faults", "memory.major_faults"),
+        alias=("memory.minor_faults", "memory.major_faults"),
+    ),
+    counter(
+        "resourced.memory.page_faults",
+        "{fault}",
+        "memory.page_faults",
+        "Page faults of both types since boot.",
+        _VMSTAT,
+        alias=("memory.page_faults",),
+        exposed=False,
     ),
     counter(
         "resourced.memory.reclaim.scanned",

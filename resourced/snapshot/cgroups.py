@@ -28,9 +28,9 @@ class Cgroup:
     cpu_utilization: float | None
     """Processors used over the last interval: 1.0 is one whole processor."""
     cpu_throttled_seconds: float | None
-    """Seconds held back by its own cpu.max."""
+    """Seconds held back by its own cpu.max, summed over processors (cpu.stat throttled_usec)."""
     cpu_throttled_share: float | None
-    """Share of the last interval in which it was held back by its own cpu.max."""
+    """Share of the periods of its own cpu.max in the last interval in which it was held back; null if it had none."""
     cpu_limit: float | None
     """cpu.max in processors; null for no limit."""
     cpu_weight: int | None
@@ -68,13 +68,13 @@ class Cgroup:
     memory_events: dict[str, int] | None
     """memory.events: low, high, max, oom, oom_kill, oom_group_kill."""
     io_read_bytes: int | None
-    """io.stat rbytes over all devices."""
+    """io.stat rbytes over disks alone: devices that stand on others (dm, md, loop) and zram are left out."""
     io_write_bytes: int | None
-    """io.stat wbytes over all devices."""
+    """io.stat wbytes over the same devices."""
     io_read_bytes_per_second: float | None
-    """Bytes a second read from devices."""
+    """Bytes a second read from disks."""
     io_write_bytes_per_second: float | None
-    """Bytes a second written to devices."""
+    """Bytes a second written to disks."""
     pids: int | None
     """pids.current: processes and threads."""
     pids_max: int | None
@@ -115,7 +115,8 @@ def _cgroup(node: Node, last: Node | None, elapsed_s: float) -> Cgroup:
     last_memory = (last.memory or {}) if last else {}
     usage, throttled = cpu.get("usage_usec"), cpu.get("throttled_usec")
     used = rate(last_cpu.get("usage_usec"), usage, elapsed_s)
-    held = rate(last_cpu.get("throttled_usec"), throttled, elapsed_s)
+    periods = rate(last_cpu.get("nr_periods"), cpu.get("nr_periods"), elapsed_s)
+    held = rate(last_cpu.get("nr_throttled"), cpu.get("nr_throttled"), elapsed_s)
     read, written = node.io_bytes or (None, None)
     last_read, last_written = (last.io_bytes if last else None) or (None, None)
     kept = last.pressure if last else (None, None, None)
@@ -129,7 +130,7 @@ def _cgroup(node: Node, last: Node | None, elapsed_s: float) -> Cgroup:
         cpu_seconds=None if usage is None else usage / 1e6,
         cpu_utilization=None if used is None else used / 1e6,
         cpu_throttled_seconds=None if throttled is None else throttled / 1e6,
-        cpu_throttled_share=share(held, 1e6),
+        cpu_throttled_share=share(held, periods),
         cpu_limit=limits.cpu_limit,
         cpu_weight=limits.cpu_weight,
         memory_bytes=node.memory_bytes,

@@ -81,13 +81,15 @@ class Memory:
     zram: Zram | None
     """Compressed memory devices; null where there are none."""
     page_faults: int | None
-    """Page faults since boot (pgfault)."""
+    """Page faults of both kinds since boot (pgfault)."""
     page_faults_per_second: float | None
     """Page faults a second over the last interval."""
     major_faults: int | None
     """Page faults since boot that needed the disk (pgmajfault)."""
     major_faults_per_second: float | None
     """Page faults a second that needed the disk."""
+    minor_faults: int | None
+    """Page faults since boot that did not need the disk (pgfault without pgmajfault)."""
     swap_in_bytes: int | None
     """Bytes read from swap since boot (pswpin)."""
     swap_in_bytes_per_second: float | None
@@ -110,7 +112,6 @@ def derive_memory(before: Taken[MemorySample] | None, now: Taken[MemorySample], 
     Impossible values are passed on as the kernel tells them (more available than there is, as in some containers);
     what would be computed from them is null.
     """
-    del previous
     info, total = now.sample.meminfo, now.sample.meminfo["MemTotal"]
     available, swap_total, swap_free = info.get("MemAvailable"), info.get("SwapTotal"), info.get("SwapFree")
     used, swap_used = _used(total, available), _used(swap_total, swap_free)
@@ -143,12 +144,25 @@ def derive_memory(before: Taken[MemorySample] | None, now: Taken[MemorySample], 
         swap_utilization=share(swap_used, swap_total),
         swap_cached_bytes=info.get("SwapCached"),
         zram=_zram(now.sample.zram),
+        minor_faults=_minor_faults(now.sample.vmstat, previous),
         **_counters(before, now),
     )
 
 
 def _used(total: int | None, free: int | None) -> int | None:
     return total - free if total is not None and free is not None and 0 <= free <= total else None
+
+
+def _minor_faults(vmstat: dict[str, int], previous: Memory | None) -> int | None:
+    """Return the page faults that were no major ones.
+
+    One that is under way may turn out to be major, and would be taken off again; a counter doesn't go back for that.
+    """
+    faults = vmstat.get("pgfault")
+    minor = _used(faults, vmstat.get("pgmajfault"))
+    if minor is None or previous is None or previous.minor_faults is None or previous.page_faults is None:
+        return minor
+    return max(minor, previous.minor_faults) if faults is not None and faults >= previous.page_faults else minor
 
 
 def _reclaimable(arc: ArcSample | None) -> int | None:

@@ -73,16 +73,16 @@ class Sockets:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """All interfaces of the daemon's network namespace, and its sockets."""
+    """All interfaces of the machine, and its sockets."""
 
     interfaces: dict[str, Interface]
     """Keyed by interface name, sorted."""
     sockets: Sockets | None
     """Sockets in use."""
     receive_bytes_per_second: float | None
-    """Sum over all interfaces but the loopback."""
+    """Sum over the physical interfaces; where none is (a container), over all but the loopback."""
     transmit_bytes_per_second: float | None
-    """Sum over all interfaces but the loopback."""
+    """Sum over the same interfaces."""
 
 
 def derive_network(before: Taken[NetworkSample] | None, now: Taken[NetworkSample], previous: Network | None) -> Network:
@@ -94,7 +94,8 @@ def derive_network(before: Taken[NetworkSample] | None, now: Taken[NetworkSample
     for name, sample in now.sample.interfaces.items():
         known = old.get(name)
         interfaces[name] = _interface(known.traffic if known else None, sample, elapsed_s)
-    outer = [interface for name, interface in interfaces.items() if name != "lo"]
+    physical = [name for name, sample in now.sample.interfaces.items() if sample.link.physical]
+    outer = [interfaces[name] for name in physical or [name for name in interfaces if name != "lo"]]
     return Network(
         interfaces=interfaces,
         sockets=_sockets(now.sample.sockets),

@@ -93,7 +93,7 @@ class Processes:
     kernel_threads: int
     """Kernel threads, which are counted and not listed."""
     unreadable: int
-    """Processes that exist but may not be read."""
+    """Processes that exist but may not be read, or can't be understood."""
     tasks_free: int | None = None
     """Tasks that may still be made before the kernel's limit; null if that can't be read."""
     users: dict[str, UserUsage] = field(default_factory=dict)

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -7,14 +8,40 @@ from resourced.errors import Unavailable
 from tests.collectors.host_fakes import taken
 
 
-def test_a_kept_file_is_read_whole_and_anew_each_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("one_record", [False, True])
+def test_a_kept_file_is_read_whole_and_anew_each_time(tmp_path: Path, *, one_record: bool) -> None:
     path = tmp_path / "big"
     path.write_bytes(b"x" * 200_000)
-    file = KeptFile(path)
+    file = KeptFile(path, one_record=one_record)
 
     assert len(file.read()) == 200_000
     path.write_bytes(b"short")
     assert file.read() == b"short"
+    file.close()
+
+
+def test_a_file_that_the_kernel_gives_in_pieces_is_read_to_its_end() -> None:
+    path = Path("/proc/kallsyms")  # tens of thousands of records, which don't change while no module is loaded
+    file = KeptFile(path)
+    whole = path.read_bytes()
+
+    assert len(whole) > 65536
+    assert file.read() == whole
+    assert file.read() == whole
+    file.close()
+
+
+def test_a_file_of_one_record_is_read_whole_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, real = [], os.pread
+
+    def counted(descriptor: int, size: int, position: int) -> bytes:
+        reads.append(position)
+        return real(descriptor, size, position)
+
+    file = KeptFile(Path("/proc/version"), one_record=True)
+    monkeypatch.setattr("os.pread", counted)
+    assert file.read() == Path("/proc/version").read_bytes()
+    assert reads == [0]
     file.close()
 
 

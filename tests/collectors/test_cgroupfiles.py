@@ -25,6 +25,11 @@ def test_io_is_summed_over_devices(devices: list[tuple[int, int]]) -> None:
     assert parse_io_stat(raw, "f") == (sum(r for r, _ in devices), sum(w for _, w in devices))
 
 
+def test_io_of_devices_that_are_not_counted_is_left_out() -> None:
+    raw = b"8:0 rbytes=1 wbytes=2\n\n254:0 rbytes=10 wbytes=20\n"
+    assert parse_io_stat(raw, "f", lambda number: number == b"8:0") == (1, 2)
+
+
 @pytest.mark.parametrize(
     ("raw", "limit"), [(b"max 100000\n", None), (b"50000 100000\n", 0.5), (b"400000 100000\n", 4.0)]
 )

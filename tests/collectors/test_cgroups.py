@@ -16,11 +16,12 @@ from resourced.collectors.cgroups import CgroupsCollector, CgroupsSample
 from resourced.collectors.procstat import parse_cgroup
 from resourced.errors import ParseError, Unavailable
 from resourced.snapshot.cgroups import Cgroups, derive_cgroups
+from tests.collectors.test_blocklayers import put_devices
 
 PRESSURE = "some avg10=1.00 avg60=2.00 avg300=3.00 total={total}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
 FILES = {
     "cgroup.events": "populated 1\nfrozen 0\n",
-    "cpu.stat": "usage_usec 1000000\nuser_usec 1\nsystem_usec 1\nnr_throttled 2\nthrottled_usec 500000\n",
+    "cpu.stat": "usage_usec 1000000\nuser_usec 1\nsystem_usec 1\nnr_periods 4\nnr_throttled 2\nthrottled_usec 500000\n",
     "cpu.max": "150000 100000\n",
     "cpu.weight": "100\n",
     "memory.current": "1048576\n",
@@ -46,9 +47,10 @@ class Tree:
     """A cgroup v2 tree that a test writes."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.roots = Roots(cgroup=directory)
-        (directory / "cgroup.controllers").write_text("cpu io memory pids\n")
+        self.directory = directory / "cgroup"
+        self.directory.mkdir()
+        self.roots = Roots(cgroup=self.directory, sys=directory / "sys")
+        (self.directory / "cgroup.controllers").write_text("cpu io memory pids\n")
 
     def put(self, path: str, **files: str) -> None:
         directory = self.directory / path.lstrip("/")
@@ -127,7 +129,7 @@ def test_a_name_that_is_no_text_is_read_shown_and_found_again(tree: Tree, watch:
 def test_rates_are_over_the_time_between_two_samples(tree: Tree, watch: Watch) -> None:
     tree.put("/a.service")
     watch.tick()
-    tree.write("/a.service", "cpu.stat", "usage_usec 5000000\nthrottled_usec 1500000\n")
+    tree.write("/a.service", "cpu.stat", "usage_usec 5000000\nnr_periods 24\nnr_throttled 7\nthrottled_usec 8500000\n")
     tree.write("/a.service", "memory.current", "3145728\n")
     tree.write("/a.service", "memory.swap.current", "0\n")
     tree.write("/a.service", "memory.stat", "anon 1\nfile 2\nshmem 3\nslab 4\npgscan 700\n")
@@ -135,13 +137,23 @@ def test_rates_are_over_the_time_between_two_samples(tree: Tree, watch: Watch) -
     tree.write("/a.service", "memory.pressure", PRESSURE.format(total=200002))
     node = watch.tick().nodes["/a.service"]
     assert node.cpu_utilization == 2.0
-    assert node.cpu_throttled_share == 0.5
+    assert node.cpu_throttled_share == 0.25
+    assert node.cpu_throttled_seconds == 8.5, "of four processors in two seconds"
     assert node.memory_growth_bytes_per_second == (2097152 - 4096) / 2
     assert node.reclaim_scanned_pages_per_second == 100
     assert (node.io_read_bytes_per_second, node.io_write_bytes_per_second) == (100, 0)
     assert node.pressure_memory is not None
     assert node.pressure_memory.some is not None
     assert node.pressure_memory.some.share == pytest.approx(0.1)
+
+
+def test_without_a_period_nothing_is_known_of_being_held_back(tree: Tree, watch: Watch) -> None:
+    tree.put("/idle.service")
+    tree.put("/root-like.service", cpu_stat="usage_usec 1\n")
+    watch.tick()
+    nodes = watch.tick().nodes
+    assert nodes["/idle.service"].cpu_throttled_share is None
+    assert nodes["/root-like.service"].cpu_throttled_share is None
 
 
 def test_parents_come_before_children_and_siblings_are_sorted(tree: Tree, watch: Watch) -> None:
@@ -178,6 +190,30 @@ def test_a_controller_that_is_enabled_later_is_found(tree: Tree, watch: Watch) -
     assert watch.tick().nodes["/x.service"].pids is None
     tree.write("/x.service", "pids.current", "9\n")
     assert watch.tick(10).nodes["/x.service"].pids == 9
+
+
+def test_a_controller_that_is_disabled_and_enabled_again_is_found(
+    tree: Tree, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel makes new files then, and refuses to read the old ones for ever."""
+    tree.put("/x.service")
+    assert watch.tick().nodes["/x.service"].pids == 7
+    kept = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    real = os.pread
+
+    def refuse(descriptor: int, *rest: Any) -> bytes:
+        if str(Path(f"/proc/self/fd/{descriptor}").readlink()).endswith(" (deleted)"):
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        return real(descriptor, *rest)
+
+    monkeypatch.setattr("os.pread", refuse)
+    (tree.directory / "x.service/pids.current").unlink()
+    assert watch.tick().nodes["/x.service"].pids is None
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == kept - 1
+    assert watch.tick(10).nodes["/x.service"].pids is None
+    tree.write("/x.service", "pids.current", "9\n")
+    assert watch.tick(10).nodes["/x.service"].pids == 9
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == kept
 
 
 def test_limits_are_at_most_ten_samples_old(tree: Tree, watch: Watch) -> None:
@@ -218,6 +254,20 @@ def test_beyond_the_descriptors_allowed_files_are_opened_for_each_reading(tree: 
     tree.write("/x.service", "pids.current", "8\n")
     assert watch.tick().nodes["/x.service"].pids == 8
     watch.collector.close()
+
+
+def test_what_passes_several_layers_is_counted_once(tree: Tree, watch: Watch) -> None:
+    put_devices(tree.roots, {"8:0": "sda", "254:0": "dm-0", "252:0": "zram0"}, {"dm-0": ["sda"]})
+    tree.put("/x.service", io_stat="254:0 rbytes=10 wbytes=20\n252:0 rbytes=7 wbytes=7\n8:0 rbytes=10 wbytes=21\n")
+    node = watch.tick().nodes["/x.service"]
+    assert (node.io_read_bytes, node.io_write_bytes) == (10, 21)
+
+
+def test_devices_by_the_hundred_are_all_counted(tree: Tree, watch: Watch) -> None:
+    lines = [f"8:{n} rbytes={10**9 + n} wbytes=1 rios=1 wios=1 dbytes=0 dios=0\n" for n in range(900)]
+    tree.put("/x.service", io_stat="".join(lines))
+    node = watch.tick().nodes["/x.service"]
+    assert (node.io_read_bytes, node.io_write_bytes) == (sum(10**9 + n for n in range(900)), 900)
 
 
 @pytest.mark.parametrize("code", [errno.ENODEV, errno.EOPNOTSUPP])

@@ -227,6 +227,70 @@ def test_a_gpu_that_was_never_awake_is_not_woken(collector: GpusCollector, fake:
     assert fake.all.inits == 0
 
 
+BOUND = "sys/bus/pci/drivers/nvidia/0000:0{}:00.0"
+
+
+def test_a_gpu_that_appears_is_found(collector: GpusCollector, fake: FakeNvml, clock: Clock, tmp_path: Path) -> None:
+    (tmp_path / BOUND.format("a")).mkdir(parents=True)
+    fake.all.count = 1
+    before = [*collector.collect().devices]
+    (tmp_path / BOUND.format("b")).mkdir()
+    fake.all.count = 2
+    seen = []
+    for clock.now in (9.0, 10.0, 11.0, 20.0):
+        seen.append((len(collector.collect().devices), fake.all.inits))
+
+    assert before == ["GPU-0"]
+    assert seen == [(1, 1), (2, 2), (2, 2), (2, 2)]
+
+
+def test_a_gpu_given_to_another_driver_is_no_more_and_none_is_lost(
+    collector: GpusCollector, fake: FakeNvml, clock: Clock, tmp_path: Path
+) -> None:
+    for slot in "ab":
+        (tmp_path / BOUND.format(slot)).mkdir(parents=True)
+    collector.collect()
+    fake.gpu(1).fault = 15
+    lost = collector.collect()
+    (tmp_path / BOUND.format("b")).rmdir()
+    fake.all.count = 1
+    clock.now = 10.0
+    given = collector.collect()
+    inits = fake.all.inits
+    for clock.now in (700.0, 1400.0, 2100.0):
+        collector.collect()
+
+    assert [each.state for each in lost.devices.values()] == ["active", "lost"]
+    assert list(given.devices) == ["GPU-0"]
+    assert fake.all.inits == inits
+
+
+def test_a_gpu_that_the_driver_has_and_nvml_does_not_list_is_lost(
+    collector: GpusCollector, fake: FakeNvml, clock: Clock, tmp_path: Path
+) -> None:
+    for slot in "ab":
+        (tmp_path / BOUND.format(slot)).mkdir(parents=True)
+    collector.collect()
+    fake.all.fault, fake.all.count = 1, 1
+
+    assert states(collector) == ["active", "lost"]
+
+
+def test_a_gpu_that_appears_beside_one_that_sleeps_is_found(
+    collector: GpusCollector, fake: FakeNvml, clock: Clock, tmp_path: Path
+) -> None:
+    (tmp_path / BOUND.format("a")).mkdir(parents=True)
+    fake.all.count = 1
+    collector.collect()
+    (tmp_path / STATUS.format("a")).write_text("suspended\n")
+    asleep = states(collector)
+    (tmp_path / BOUND.format("b")).mkdir()
+    fake.all.count = 2
+    clock.now = 10.0
+
+    assert (asleep, states(collector)) == (["asleep"], ["asleep", "active"])
+
+
 @pytest.fixture
 def idle(collector: GpusCollector, fake: FakeNvml, tmp_path: Path) -> GpusCollector:
     """A collector on a laptop: both GPUs may sleep, and nothing runs on them."""

@@ -1,6 +1,9 @@
 import json
+import os
+import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resourced.collectors.base import Roots
-from resourced.collectors.network import NetworkCollector, Traffic, parse_net_dev, parse_sockstat
+from resourced.collectors.network import Link, NetworkCollector, Traffic, parse_net_dev, parse_sockstat
 from resourced.errors import ParseError
 from tests.collectors.host_fakes import make_roots
 
@@ -71,6 +74,16 @@ def test_the_link_is_looked_at_anew_when_its_state_changes(tmp_path: Path) -> No
     assert gone.sockets is None
 
 
+def test_interfaces_with_a_device_are_physical(tmp_path: Path) -> None:
+    names, nics = ("eth0", "bond0", "lo"), "sys/class/net"
+    files = {"proc/net/dev": HEAD + "".join(f"{name}:{COUNTERS}" for name in names), f"{nics}/bond0/mtu": "1500\n"}
+    collector = NetworkCollector(make_roots(tmp_path, files | {f"{nics}/eth0/device/vendor": "0x8086\n"}))
+    found = collector.collect().interfaces
+    collector.close()
+
+    assert [name for name in names if found[name].link.physical] == ["eth0"]
+
+
 def test_sockets_of_both_families_are_added_and_ipv6_may_be_missing(tmp_path: Path) -> None:
     files = {"proc/net/dev": HEAD, "proc/net/sockstat": "sockets: used 9\nTCP: inuse 2 orphan 1 tw 3 mem 5\n"}
     collector = NetworkCollector(make_roots(tmp_path, files), page_size_bytes=4096)
@@ -109,3 +122,42 @@ def test_the_machines_interfaces_are_read_and_not_those_of_a_confined_service(tm
     collector.close()
 
     assert list(found.interfaces) == ["eth0"]
+
+
+def test_links_are_told_of_where_the_services_own_sys_has_none(tmp_path: Path) -> None:
+    """As under systemd 254 and later, which gives a network namespace a /sys of its own."""
+    files = {
+        "proc/1/net/dev": f"{HEAD}eth0:{COUNTERS}lo:{COUNTERS}",
+        "proc/1/root/sys/class/net/eth0/operstate": "up\n",
+        "proc/1/root/sys/class/net/eth0/speed": "1000\n",
+        "proc/1/root/sys/class/net/eth0/device/vendor": "0x8086\n",
+        "proc/1/root/sys/class/net/lo/operstate": "unknown\n",
+        "sys/class/net/lo/operstate": "down\n",
+    }
+    collector = NetworkCollector(make_roots(tmp_path, files))
+    found = collector.collect().interfaces
+    collector.close()
+
+    assert found["eth0"].state == "up"
+    assert found["eth0"].link == Link(10**9, None, physical=True)
+    assert found["lo"].state == "down", "its own is asked first"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="namespaces take root")
+def test_in_a_network_namespace_with_a_sys_of_its_own_the_machines_links_are_read() -> None:
+    """By hand what systemd does for the service; a shell of ours stands for process 1."""
+    program = (
+        "from resourced.collectors.base import Roots\n"
+        "from resourced.collectors.network import NetworkCollector\n"
+        "found = NetworkCollector(Roots(), ignored=()).collect().interfaces\n"
+        "print(*(f'{name}={interface.link.mtu_bytes}' for name, interface in found.items()))"
+    )
+    confined = f"mount -t sysfs sysfs /sys && {shlex.join([sys.executable, '-c', program])}"
+    first = f"unshare --net --mount sh -c {shlex.quote(confined)}; true"  # so that the shell stays
+    command = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c"]
+    if subprocess.run([*command, "unshare --net --mount mount -t sysfs sysfs /sys"], check=False).returncode:
+        pytest.skip("no namespaces can be made here")
+    done = subprocess.run([*command, first], capture_output=True, text=True, check=True)
+    expected = {path.parent.name: path.read_text().strip() for path in Path("/sys/class/net").glob("*/mtu")}
+
+    assert dict(word.split("=") for word in done.stdout.split()) == expected

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from resourced.collectors.base import Roots, Taken
-from resourced.collectors.processes import ProcessesCollector, ProcessesSample, read_command_line, read_pss
+from resourced.collectors.processes import ProcessesCollector, ProcessesSample
 from resourced.errors import ParseError
 from resourced.snapshot.processes import Processes, derive_processes
 from tests.test_monitor import ManualClock
@@ -181,7 +181,33 @@ def test_files_that_may_not_be_read_leave_their_values_null(tree: Tree, watch: W
     assert (process.oom_score, process.oom_score_adj) == (None, None)
 
 
-def test_a_malformed_file_is_an_error_that_names_it(tree: Tree, watch: Watch) -> None:
+def test_one_in_hundreds_of_groups_is_read_whole(tree: Tree, watch: Watch) -> None:
+    tree.put(7)
+    groups = " ".join(str(100_000 + number) for number in range(2000))
+    (tree.directory / "7/status").write_text(f"Name:\tx\nUid:\t1000\t0\t0\t0\nGroups:\t{groups}\nVmSwap:\t8 kB\n")
+    [process] = watch.tick().items
+    assert process.swap_bytes == 8192
+
+
+@pytest.mark.parametrize(("file", "text"), [("stat", "7 nonsense\n"), ("status", "Name:\tx\nUid:\tnobody\n")])
+def test_one_that_can_not_be_understood_is_counted_and_hides_nobody(
+    tree: Tree, watch: Watch, file: str, text: str
+) -> None:
+    before = descriptors_open()
+    tree.put(7)
+    tree.put(8)
+    watch.tick(3)
+    (tree.directory / "7" / file).write_text(text)
+    section = watch.tick(5)  # long enough for its details to be read in turn
+    assert [p.pid for p in section.items] == [8]
+    assert section.unreadable == 1
+    tree.put(7)
+    assert {p.pid for p in watch.tick().items} == {7, 8}
+    watch.collector.close()
+    assert descriptors_open() == before
+
+
+def test_if_none_can_be_understood_an_error_names_the_file(tree: Tree, watch: Watch) -> None:
     tree.put(7)
     (tree.directory / "7/stat").write_text("7 nonsense\n")
     with pytest.raises(ParseError, match="7/stat: expected pid"):
@@ -225,22 +251,18 @@ def sleeper() -> Iterator[int]:
     os.waitpid(pid, 0)
 
 
-def start_of(watch: Watch, pid: int) -> int:
-    return next(p.start_time_ticks for p in watch.tick().items if p.pid == pid)
-
-
-def test_the_command_line_is_read_of_the_very_process_only(sleeper: int) -> None:
-    roots = Roots()
-    watch = Watch(roots)
-    start = start_of(watch, sleeper)
+@pytest.mark.parametrize("name", ["Uid:x", "Uid:4711", "VmSwap:9"])
+def test_a_program_may_be_called_like_a_line_of_status(tmp_path: Path, name: str) -> None:
+    shutil.copy("/bin/sleep", tmp_path / name)
+    watch = Watch(Roots())
+    process = subprocess.Popen([tmp_path / name, "300"])
+    try:
+        shown = next(p for p in watch.tick().items if p.pid == process.pid)
+    finally:
+        process.kill()
+        process.wait()
     watch.collector.close()
-    assert read_command_line(roots, sleeper, start) == "sleep 300"
-    assert read_command_line(roots, sleeper, start + 1) is None
-    assert read_command_line(roots, 2**22 + 7, 1) is None
-    pss = read_pss(roots, sleeper, start)
-    assert pss is not None
-    assert 0 < pss < 64 * 1024**2
-    assert read_pss(roots, sleeper, start + 1) is None
+    assert (shown.name, shown.uid, shown.swap_bytes) == (name, os.getuid(), 0)
 
 
 @pytest.mark.skipif(shutil.which("ps") is None, reason="needs ps (procps)")

@@ -65,6 +65,13 @@ def test_status_gives_the_real_user_and_swap_in_bytes() -> None:
     assert parse_status(b"Name:\tkthread\nUid:\t0\t0\t0\t0\n", "f") == (0, None)
 
 
+@pytest.mark.parametrize("name", [b"Uid:x", b"Uid:0", b"Uid:\t0", b"VmSwap:", b"VmSwap:9"])
+def test_a_name_that_looks_like_a_line_of_status_is_none(name: bytes) -> None:
+    text = b"Name:\t%b\nUid:\t1000\t0\t0\t0\nVmSwap:\t12 kB\n" % name
+    assert parse_status(text, "f") == (1000, 12 * 1024)
+    assert parse_status(b"Name:\t%b\n" % name, "f") == (None, None)
+
+
 def test_io_gives_what_reached_devices() -> None:
     text = b"rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 5\nwrite_bytes: 6\ncancelled_write_bytes: 7\n"
     assert parse_io(text, "f") == (5, 6)
@@ -77,6 +84,7 @@ def test_io_gives_what_reached_devices() -> None:
         (b"12:cpu:/a\n1:name=systemd:/b\n0::/c\n", "/c"),
         (b"12:cpu:/a\n1:name=systemd:/b\n", None),
         (b"0::/gone (deleted)\n", "/gone"),
+        (b"1:name=systemd:/u\r0::/forged\n0::/u\r0::/forged\n", "/u\r0::/forged"),
     ],
 )
 def test_the_path_in_the_v2_tree(text: bytes, path: str | None) -> None:

@@ -1,5 +1,5 @@
 from resourced.collectors.memory import MemorySample
-from resourced.snapshot.memory import derive_memory
+from resourced.snapshot.memory import Memory, derive_memory
 from tests.collectors.host_fakes import taken
 
 
@@ -39,3 +39,16 @@ def test_pages_become_bytes_and_a_reset_counter_has_no_rate() -> None:
     assert (memory.page_faults, memory.page_faults_per_second) == (5, None)
     assert memory.reclaim_scanned_pages == 5
     assert derive_memory(taken(before, 2), taken(before, 2), None).swap_in_bytes_per_second is None
+
+
+def test_minor_faults_are_those_that_are_not_major_and_never_fewer_than_before() -> None:
+    def derived(vmstat: dict[str, int], previous: Memory | None = None) -> Memory:
+        return derive_memory(None, taken(sample({"MemTotal": 1}, vmstat)), previous)
+
+    first = derived({"pgfault": 100, "pgmajfault": 10})
+    turned_major = derived({"pgfault": 101, "pgmajfault": 12}, first)
+    reset = derived({"pgfault": 50, "pgmajfault": 1}, turned_major)
+
+    assert [each.minor_faults for each in (first, turned_major, reset)] == [90, 90, 49]
+    assert derived({"pgfault": 100}).minor_faults is None
+    assert derived({"pgfault": 1, "pgmajfault": 2}).minor_faults is None

@@ -1,3 +1,4 @@
+from collections.abc import Collection
 from dataclasses import replace
 
 from resourced.collectors.network import InterfaceSample, Link, NetworkSample, Traffic
@@ -7,9 +8,9 @@ from tests.collectors.host_fakes import taken
 START = Traffic(1000, 10, 0, 0, 500, 5, 0, 0)
 
 
-def sample(interfaces: dict[str, Traffic], state: str = "up") -> NetworkSample:
-    link = Link(8000, 1500)
-    return NetworkSample({name: InterfaceSample(t, link, state) for name, t in interfaces.items()}, None)
+def sample(interfaces: dict[str, Traffic], state: str = "up", physical: Collection[str] = ()) -> NetworkSample:
+    found = {n: InterfaceSample(t, Link(8000, 1500, n in physical), state) for n, t in interfaces.items()}
+    return NetworkSample(found, None)
 
 
 def test_rates_and_the_busier_directions_share_of_the_link() -> None:
@@ -33,6 +34,16 @@ def test_a_reset_counter_and_a_new_interface_are_unknown_alone() -> None:
     assert network.interfaces["eth0"].utilization is None
     assert network.interfaces["usb0"].transmit_bytes_per_second is None
     assert (network.receive_bytes_per_second, network.transmit_bytes_per_second) == (None, 200)
+
+
+def test_what_passes_a_bond_or_a_bridge_is_counted_once() -> None:
+    names, physical = ("bond0", "br0", "eth0", "eth1", "lo"), ("eth0", "eth1")
+    before = sample(dict.fromkeys(names, START), physical=physical)
+    now = sample(dict.fromkeys(names, replace(START, receive_bytes=1300, transmit_bytes=600)), physical=physical)
+
+    network = derive_network(taken(before, 0), taken(now, 1), None)
+
+    assert (network.receive_bytes_per_second, network.transmit_bytes_per_second) == (600, 200)
 
 
 def test_a_link_that_is_down_has_no_speed_and_the_first_sample_no_rates() -> None:

@@ -29,7 +29,8 @@ class PolicyConfig(Section):
     kill_interval: Annotated[Duration, Field(ge=1, le=7 * 86400)] = 600.0
     """The time that kill_limit counts."""
     protect: ProtectConfig = ProtectConfig()
-    """What is never pruned, beside what is essential to the machine. Patterns may hold * and ?."""
+    """What is never pruned, beside what is essential to the machine; neither is a tree, unit, slice or user that holds
+    a process which is meant. Patterns may hold * and ?."""
     priorities: dict[str, Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]] = Field(default_factory=dict)
     """Priority by pattern of unit: higher is more important and goes later; 0 is usual."""
 

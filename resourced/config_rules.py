@@ -119,7 +119,7 @@ class SelectorConfig(_Strict):
     users: tuple[str, ...] = ()
     """User ids or names, as `1000` or `anna`."""
     processes: tuple[str, ...] = ()
-    """Command names, as `python*`."""
+    """Command names as the kernel keeps them, which cuts them at 15 bytes, as `python*`."""
 
 
 def _steps(value: Any) -> Any:
@@ -185,9 +185,9 @@ class RuleConfig(_Strict):
     steps: Annotated[tuple[StepConfig, ...] | None, BeforeValidator(_steps)] = None
     """Rungs allowed, mildest first; by default those of the level."""
     only: SelectorConfig | None = None
-    """If given, nothing else may be pruned."""
+    """If given, nothing else may be pruned, neither by itself nor with a unit, slice or user."""
     except_: SelectorConfig | None = Field(default=None, alias="except")
-    """These may not be pruned."""
+    """These may not be pruned, nor what holds one of them."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -209,7 +209,7 @@ class RuleConfig(_Strict):
 
 
 class ProtectConfig(SelectorConfig):
-    """What is never pruned, beside what resourced protects by itself."""
+    """What is never pruned, nor what holds it, beside what resourced protects by itself."""
 
 
 def merge_rules(base: list[dict[str, Any]], more: list[Mapping[str, Any]]) -> list[dict[str, Any]]:

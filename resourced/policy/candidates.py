@@ -27,6 +27,8 @@ class Thing:
     scope: Scope
     key: str
     name: str
+    command: str | None = None
+    """Command name of the process that it is, or that began it; None for a cgroup or a user."""
     pid: int | None = None
     start_time_ticks: int | None = None
     cgroup: Cgroup | None = None
@@ -184,6 +186,7 @@ def _process(population: Population, process: Process, scope: Scope = Scope.PROC
     return Thing(
         scope,
         f"{process.pid}:{process.start_time_ticks}",
+        process.name,
         process.name,
         process.pid,
         process.start_time_ticks,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from resourced.config_rules import ConditionConfig, Quantity, RuleConfig, SelectorConfig, StepConfig
 from resourced.decision import Level, Mode, Step
 from resourced.errors import ConfigError
-from resourced.metrics import CATALOGUE, Metric
+from resourced.metrics import CATALOGUE, Metric, is_pattern
 from resourced.policy.binding import CEILINGS
 from resourced.policy.expression import Call, Expression, Reading, parse, quantity, readings
 from resourced.policy.profiles import read_profile
@@ -199,7 +199,7 @@ def _instance_label(leaves: Sequence[Leaf], where: str) -> str | None:
         for reading in readings(leaf.expression):
             label = reading.metric.label
             pattern = dict(reading.selector.labels).get(label or "", "*")
-            if label is not None and any(character in pattern for character in "*?["):
+            if label is not None and is_pattern(pattern):
                 opened[label] = str(reading)
             loose = [n for n in reading.metric.label_names if n != label and n not in dict(reading.selector.labels)]
             if loose:
@@ -246,7 +246,8 @@ def _gain(written: Quantity, unit: str, where: str) -> Gain:
 def _selector(config: SelectorConfig | None) -> Selector | None:
     if config is None:
         return None
-    return Selector(config.units, config.slices, tuple(_uid(user) for user in config.users), config.processes)
+    users, commands = tuple(map(_uid, config.users)), tuple(map(_command, config.processes))
+    return Selector(config.units, config.slices, users, commands)
 
 
 def _uid(user: str) -> str:
@@ -255,6 +256,14 @@ def _uid(user: str) -> str:
         return str(pwd.getpwnam(user).pw_uid)
     except KeyError:
         return user
+
+
+def _command(name: str) -> str:
+    """Return a command name as the kernel keeps it, which cuts it at 15 bytes; a pattern stays as it is."""
+    return name if is_pattern(name) else name.encode()[:_NAME_BYTES].decode(errors="ignore")
+
+
+_NAME_BYTES = 15
 
 
 def functions_of(expression: Expression) -> set[str]:

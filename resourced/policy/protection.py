@@ -1,14 +1,11 @@
 """Who may not be pruned, and who goes last. Each answer is a sentence that reaches the decision."""
 
-import re
-from collections.abc import Sequence
-from fnmatch import translate
 from functools import lru_cache
 
 from resourced.decision import Scope
 from resourced.policy.candidates import Thing
 from resourced.policy.observation import Preference, Tick
-from resourced.policy.rule import Rule, Selector
+from resourced.policy.rule import Rule, Selector, any_of
 from resourced.snapshot.processes import Process
 
 ESSENTIAL_PROCESSES: tuple[str, ...] = (
@@ -63,12 +60,7 @@ ESSENTIAL_UNITS: tuple[str, ...] = (
 """Units without which nobody gets in or sees anything."""
 
 
-def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
-    """One expression for all patterns: a machine has a thousand processes to be looked at."""
-    return re.compile("|".join(translate(pattern) for pattern in patterns))
-
-
-_PROCESSES, _UNITS = _any_of(ESSENTIAL_PROCESSES), _any_of(ESSENTIAL_UNITS)
+_PROCESSES, _UNITS = any_of(ESSENTIAL_PROCESSES), any_of(ESSENTIAL_UNITS)
 _OF_ONE_PROCESS = (Scope.PROCESS, Scope.TREE, Scope.GPU_PROCESS)
 
 
@@ -191,17 +183,42 @@ def _preference(thing: Thing, tick: Tick) -> Preference | None:
 
 
 def _configured(thing: Thing, rule: Rule) -> str | None:
-    if rule.shield.protect != _NOBODY and _selected(rule.shield.protect, thing):
-        return "the configuration protects it"
-    if rule.spare is not None and _selected(rule.spare, thing):
-        return f"rule {rule.name} excepts it"
-    if rule.only is not None and not _selected(rule.only, thing):
+    who = _selected(rule.shield.protect, thing)
+    if who is not None:
+        return _told(thing, who, "the configuration protects")
+    who = _selected(rule.spare, thing) if rule.spare else None
+    if who is not None:
+        return _told(thing, who, f"rule {rule.name} excepts")
+    if rule.only is not None and not _meant(rule.only, thing):
         return f"rule {rule.name} is about others only"
     return None
 
 
-_NOBODY = Selector()
+def _selected(selector: Selector, thing: Thing) -> Thing | Process | None:
+    """Return what of something is selected, itself or one of its processes: whoever prunes it ends them all."""
+    if not selector:
+        return None
+    if _matches(selector, thing):
+        return thing
+    if thing.scope in (Scope.PROCESS, Scope.GPU_PROCESS):
+        return None
+    return next((each for each in thing.members if _matches_process(selector, each)), None)
 
 
-def _selected(selector: Selector, thing: Thing) -> bool:
-    return selector.matches(unit=thing.unit, cgroup=thing.path, uid=thing.uid, name=thing.name)
+def _meant(selector: Selector, thing: Thing) -> bool:
+    """Return whether a rule that is about some only is about something: itself, or each of its processes."""
+    if _matches(selector, thing):
+        return True
+    return bool(thing.members) and all(_matches_process(selector, each) for each in thing.members)
+
+
+def _matches(selector: Selector, thing: Thing) -> bool:
+    return selector.matches(unit=thing.unit, cgroup=thing.path, uid=thing.uid, name=thing.command)
+
+
+def _matches_process(selector: Selector, process: Process) -> bool:
+    return selector.matches(unit=None, cgroup=process.cgroup, uid=process.uid, name=process.name)
+
+
+def _told(thing: Thing, who: Thing | Process, why: str) -> str:
+    return f"{why} it" if who is thing else f"it holds {who.name} (pid {who.pid}), which {why}"

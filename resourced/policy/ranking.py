@@ -51,7 +51,7 @@ def rank(population: Population, rule: Rule, tried: dict[str, float]) -> list[Ca
     priorities = rule.shield.priorities
     for thing in things:
         for selector, priority in priorities:
-            if selector.matches(unit=thing.unit, cgroup=thing.path, uid=thing.uid, name=thing.name):
+            if selector.matches(unit=thing.unit, cgroup=thing.path, uid=thing.uid, name=thing.command):
                 thing.priority = priority
                 break
     tick = population.tick

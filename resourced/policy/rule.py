@@ -1,8 +1,10 @@
 """A rule, compiled: thresholds in base units, conditions as a tree over numbered leaves."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import lru_cache
 
 from resourced.decision import Level, Mode, Scope, Step
 from resourced.policy.expression import Expression
@@ -104,22 +106,38 @@ class Selector:
     processes: tuple[str, ...] = ()
     """Command names."""
 
-    def matches(self, *, unit: str | None, cgroup: str | None, uid: int | None, name: str) -> bool:
-        """Return whether something with these properties is selected."""
-        if not (self.units or self.slices or self.users or self.processes):
-            return False
-        parts = cgroup.split("/") if cgroup else []
+    def __bool__(self) -> bool:
+        """Return whether anybody at all is meant."""
+        return bool(self.units or self.slices or self.users or self.processes)
+
+    def matches(self, *, unit: str | None, cgroup: str | None, uid: int | None, name: str | None) -> bool:
+        """Return whether something with these properties is selected.
+
+        Args:
+            unit: Its systemd unit.
+            cgroup: Path of its cgroup.
+            uid: Its user.
+            name: Its command name; None for what is no process.
+        """
         return (
-            (unit is not None and _any_match(self.units, unit))
-            or any(_any_match(self.units, part) for part in parts if not part.endswith(".slice"))
-            or any(_any_match(self.slices, part) for part in parts if part.endswith(".slice"))
-            or (uid is not None and _any_match(self.users, str(uid)))
-            or _any_match(self.processes, name)
+            (name is not None and bool(self.processes) and any_of(self.processes).match(name) is not None)
+            or (uid is not None and bool(self.users) and any_of(self.users).match(str(uid)) is not None)
+            or (unit is not None and bool(self.units) and any_of(self.units).match(unit) is not None)
+            or (cgroup is not None and bool(self.units or self.slices) and _leads(self.units, self.slices, cgroup))
         )
 
 
-def _any_match(patterns: tuple[str, ...], text: str) -> bool:
-    return any(fnmatchcase(text, pattern) for pattern in patterns)
+@lru_cache(maxsize=256)
+def any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Return one expression for all patterns: a machine has a thousand processes to be looked at."""
+    return re.compile("|".join(translate(pattern) for pattern in patterns) or r"(?!)")
+
+
+@lru_cache(maxsize=4096)
+def _leads(units: tuple[str, ...], slices: tuple[str, ...], cgroup: str) -> bool:
+    """Return whether a path leads through one of these units or slices."""
+    wanted = {False: any_of(units), True: any_of(slices)}
+    return any(wanted[part.endswith(".slice")].match(part) for part in cgroup.split("/"))
 
 
 @dataclass(frozen=True, slots=True)

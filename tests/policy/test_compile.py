@@ -140,6 +140,13 @@ def test_users_are_found_by_name() -> None:
     assert rule.only.users == ("0", "10*", "nobody-here")
 
 
+def test_a_command_that_is_written_in_full_is_known_by_what_the_kernel_keeps_of_it() -> None:
+    written = ["gnome-terminal-server", "Runner.Listener", "gnome-terminal-*", "ä" * 9]
+    (rule,) = rules({"name": "r", "metric": "cpu.utilization", "above": 0.5, "except": {"processes": written}})
+    assert rule.spare is not None
+    assert rule.spare.processes == ("gnome-terminal-", "Runner.Listener", "gnome-terminal-*", "ä" * 7)
+
+
 def test_required_metrics_come_with_those_that_vouch_for_them() -> None:
     names = [metric.name for metric in required_metrics(rules({"name": "r", "metric": "swap.used", "above": 5}))]
     assert names == ["resourced.swap.limit", "system.paging.usage"]

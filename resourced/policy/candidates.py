@@ -42,6 +42,8 @@ class Thing:
     reclaim: float | None = None
     idle_memory: float | None = None
     members: tuple[Process, ...] = ()
+    whole: bool = False
+    """Whether it is a cgroup with all that lives in it."""
 
     @property
     def unit(self) -> str | None:
@@ -85,7 +87,7 @@ class Population:
         if self._below is None:
             self._below = {}
             for process in self.processes.values():
-                for ancestor in _ancestors(process.cgroup):
+                for ancestor in ancestors(process.cgroup):
                     self._below.setdefault(ancestor, []).append(process)
         return self._below.get(path, [])
 
@@ -137,21 +139,22 @@ def population_of(tick: Tick, instance: Instance) -> Population:
     return Population(tick, instance.rule.resource, gpu, user)
 
 
-_SECTIONS = {
-    Scope.PROCESS: "processes",
-    Scope.TREE: "processes",
-    Scope.USER: "processes",
-    Scope.UNIT: "cgroups",
-    Scope.SLICE: "cgroups",
-    Scope.GPU_PROCESS: "gpus",
+_SECTIONS: dict[Scope, tuple[str, ...]] = {
+    Scope.PROCESS: ("processes",),
+    Scope.TREE: ("processes",),
+    Scope.USER: ("processes",),
+    Scope.UNIT: ("cgroups", "processes"),
+    Scope.SLICE: ("cgroups", "processes"),
+    Scope.GPU_PROCESS: ("gpus", "processes"),
+    Scope.WORKLOAD: ("cgroups", "processes"),
 }
-"""Where those of a scope come from. A registered workload may be known without any."""
+"""Where those of a scope come from, and those whom it would end: without these it can't be told who is protected."""
 
 
 def unread(tick: Tick, scope: Scope) -> bool:
     """Return whether those of a scope are still to be read for the first time."""
     snapshot = tick.snapshot
-    return snapshot is not None and scope in _SECTIONS and snapshot.awaits(_SECTIONS[scope])
+    return snapshot is not None and any(snapshot.awaits(section) for section in _SECTIONS[scope])
 
 
 def gather(population: Population, scope: Scope) -> list[Thing]:
@@ -174,7 +177,8 @@ def _sum(values: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _ancestors(path: str | None) -> list[str]:
+def ancestors(path: str | None) -> list[str]:
+    """Return a cgroup and those above it but the root, the highest first."""
     if not path or path == "/":
         return []
     parts = path.strip("/").split("/")
@@ -252,6 +256,7 @@ def _cgroup(population: Population, node: Cgroup, scope: Scope) -> Thing:
         newest=max((float(each.start_time_ticks) for each in members), default=None),
         reclaim=node.reclaim_scanned_pages_per_second,
         members=tuple(members),
+        whole=True,
     )
 
 

@@ -293,6 +293,18 @@ def test_a_decision_waits_no_longer_than_five_seconds_and_then_says_that_there_i
     assert decision.reason == "there is nothing of the rule's scope"
 
 
+@pytest.mark.parametrize(
+    ("scope", "section"),
+    [("unit", "processes"), ("slice", "processes"), ("gpu_process", "processes"), ("workload", "cgroups")],
+)
+def test_it_waits_for_those_too_who_live_in_what_is_chosen(scope: str, section: str) -> None:
+    missing: dict[str, Any] = {section: None}
+    late = replace(HOG, **missing, collectors={**HOG.collectors, section: Health("stale")})
+    ticks = [tick(at, {"memory.utilization": 0.95}, late) for at in range(8)]
+    decisions, _ = run(ticks, rules(LOW | {"scope": scope}))
+    assert not decisions
+
+
 @pytest.mark.parametrize("status", ["absent", "off"])
 def test_nobody_waits_for_what_the_machine_has_not(status: str) -> None:
     decisions, _ = run([unread(at, status=status) for at in range(4)], rules(LOW))

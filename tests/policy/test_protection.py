@@ -6,7 +6,7 @@ import pytest
 
 from resourced.config_rules import SelectorConfig
 from resourced.decision import Candidate
-from resourced.policy import Workload, shield_of
+from resourced.policy import Myself, Preference, Workload, shield_of
 from resourced.policy.candidates import Population
 from resourced.policy.ranking import eligible, rank
 from resourced.policy.rule import Selector
@@ -29,12 +29,19 @@ HOLDERS = {"tree": "bash", "unit": "shell.scope", "slice": "batch.slice", "user"
 
 
 def ranked(
-    machine: Snapshot, *, protect: dict[str, Any] | None = None, leases: tuple[Workload, ...] = WHOLE, **table: Any
+    machine: Snapshot,
+    *,
+    protect: dict[str, Any] | None = None,
+    leases: tuple[Workload, ...] = WHOLE,
+    wishes: dict[str, Preference] | None = None,
+    myself: Myself | None = None,
+    **table: Any,
 ) -> list[Candidate]:
     base: dict[str, Any] = {"name": "r", "level": "hard", "metric": "memory.available", "below": "5%", "min_gain": 0}
     shield = shield_of(SelectorConfig(**protect)) if protect else None
     (rule,) = rules(base | table, shield=shield)
-    return rank(Population(tick(0, {}, machine, workloads=leases), rule.resource), rule, {})
+    at = tick(0, {}, machine, workloads=leases, preferences=wishes, myself=myself)
+    return rank(Population(at, rule.resource), rule, {})
 
 
 def protected(found: list[Candidate]) -> dict[str, str | None]:
@@ -128,3 +135,64 @@ def test_nobody_shields_himself_or_is_left_out_by_the_name_under_which_he_regist
     leases = (Workload("1", "postgres", pid=4, uid=1000), Workload("2", "mine", pid=5, uid=1000))
     assert names(ranked(MACHINE, scope="workload", leases=leases, protect={"processes": ("postgres",)})) == ["postgres"]
     assert names(ranked(MACHINE, scope="workload", leases=leases, only={"processes": ["bash"]})) == ["postgres"]
+
+
+SESSION = "/user.slice/user-1000.slice/session-3.scope"
+
+
+@pytest.mark.parametrize(
+    ("place", "guarantee"),
+    [
+        (SESSION, {}),
+        ("/system.slice/farm.service", {"memory_min_bytes": 9 * GIB}),
+        ("/system.slice/farm.service", {"memory_low_bytes": 9 * GIB}),
+    ],
+)
+def test_a_registered_process_is_not_taken_for_the_unit_in_which_it_lives(
+    place: str, guarantee: dict[str, Any]
+) -> None:
+    machine = snapshot(
+        cgroups=[cgroup(place, anonymous_bytes=8 * GIB, **guarantee)],
+        processes=[process(10, "train", cgroup=place, memory_bytes=2 * GIB)],
+    )
+    one, whole = (Workload("1", "training", pid=10),), (Workload("1", "training", pid=10, cgroup=place),)
+    myself = Myself(4242, cgroup=f"{place}/inner")
+
+    (single,) = ranked(machine, scope="workload", leases=one, myself=myself)
+    (unit,) = ranked(machine, scope="workload", leases=whole)
+
+    assert (single.protected, single.note) == (None, None)
+    assert unit.protected or unit.note
+    assert protected(ranked(machine, scope="workload", leases=whole, myself=myself))["training"]
+
+
+def test_a_user_of_the_system_without_whom_nobody_gets_in_is_no_candidate_and_a_person_is() -> None:
+    machine = snapshot(
+        processes=[
+            process(5, "dbus-daemon", uid=101),
+            process(6, "exporter", uid=102),
+            process(7, "systemd", uid=1000),
+            process(8, "job", uid=1000),
+        ]
+    )
+    found = protected(ranked(machine, scope="user"))
+    assert found == {"user 101": "it holds dbus-daemon (pid 5)", "user 102": None, "user 1000": None}
+
+
+OMIT = {
+    "/batch.slice/a.service": Preference("omit", 0),
+    "/app.slice/b.service": Preference("omit", 1001, 0),
+    "/user.slice": Preference("omit", 0),
+}
+
+
+@pytest.mark.parametrize(("scope", "free"), [("slice", ["app.slice"]), ("user", ["user 1001", "user 1002"])])
+def test_what_its_owner_asked_to_omit_saves_the_slice_and_the_user_that_hold_it(scope: str, free: list[str]) -> None:
+    places = {1000: "/batch.slice/a.service/inner", 1001: "/app.slice/b.service", 1002: "/user.slice/c.scope"}
+    machine = snapshot(
+        cgroups=[cgroup(f"/{name}.slice", anonymous_bytes=GIB) for name in ("batch", "app", "user")],
+        processes=[process(uid, uid=uid, cgroup=path, memory_bytes=GIB) for uid, path in places.items()],
+    )
+    found = ranked(machine, scope=scope, wishes=OMIT)
+    assert sorted(names(found)) == free
+    assert "it holds a.service, whose owner asked to omit it (ManagedOOMPreference=omit)" in protected(found).values()

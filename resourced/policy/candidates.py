@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from resourced.decision import Scope
-from resourced.policy.binding import Instance
+from resourced.metrics import is_pattern
 from resourced.policy.observation import Tick, Workload
+from resourced.policy.rule import Rule
 from resourced.snapshot.cgroups import Cgroup
 from resourced.snapshot.gpus import Gpu, GpuProcess
 from resourced.snapshot.processes import Process
@@ -66,6 +67,7 @@ class Population:
         self.tick = tick
         self.snapshot = snapshot
         self.resource = resource
+        self.gpu = gpu
         self.user = user
         running = snapshot.processes.items if snapshot and snapshot.processes else ()
         # In the order of their ids, so that a recorded past, which has another order, gives the very same answer.
@@ -132,11 +134,13 @@ class Population:
         return found[self.resource]
 
 
-def population_of(tick: Tick, instance: Instance) -> Population:
-    """Return those among whom a rule chooses: of the GPU or the user that the instance is about, if it is about one."""
-    gpu = instance.name if instance.label == "hw.id" else None
-    user = instance.name if instance.label == "user.id" else None
-    return Population(tick, instance.rule.resource, gpu, user)
+def population_of(tick: Tick, rule: Rule, instance: str) -> Population:
+    """Return those among whom a rule chooses: of the GPU or the user that it names, or that its instance is about."""
+    return Population(tick, rule.resource, _one(rule.gpu, instance), _one(rule.user, instance))
+
+
+def _one(named: str | None, instance: str) -> str | None:
+    return instance if named is not None and is_pattern(named) else named
 
 
 _SECTIONS: dict[Scope, tuple[str, ...]] = {

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from resourced.config_rules import ConditionConfig, Quantity, RuleConfig, SelectorConfig, StepConfig
-from resourced.decision import Level, Mode, Step
+from resourced.decision import Level, Mode, Scope, Step
 from resourced.errors import ConfigError
 from resourced.metrics import CATALOGUE, Metric, is_pattern
 from resourced.policy.binding import CEILINGS
@@ -132,6 +132,8 @@ def _rule(config: RuleConfig, mode: Mode, shield: Shield, defaults: Defaults) ->
         tree=tree,
         leaves=tuple(leaves),
         instance_label=_instance_label(leaves, where),
+        gpu=_gpu(config, leaves, resource, where),
+        user=_user(config, leaves, where),
         clear_seconds=config.clear_for,
         cooldown_seconds=config.cooldown if "cooldown" in config.model_fields_set else defaults.cooldown_seconds,
         warmup_seconds=config.warmup if "warmup" in config.model_fields_set else defaults.warmup_seconds,
@@ -211,6 +213,43 @@ def _instance_label(leaves: Sequence[Leaf], where: str) -> str | None:
             "fix the label of all but one"
         )
     return next(iter(opened), None)
+
+
+def _gpu(config: RuleConfig, leaves: Sequence[Leaf], resource: str, where: str) -> str | None:
+    matters = config.level is not Level.WARN and (config.scope is Scope.GPU_PROCESS or resource == "gpu_memory")
+    fault = "name different GPUs, and it can't be told on which somebody must give way; write a rule for each"
+    return _named(leaves, ("gpus", "hw.id"), where, fault if matters else None)
+
+
+def _user(config: RuleConfig, leaves: Sequence[Leaf], where: str) -> str | None:
+    matters = config.level is not Level.WARN and not (config.only and config.only.users)
+    fault = "name different users; say by only = { users = [...] } who must give way, or write a rule for each"
+    return _named(leaves, ("processes", "user.id"), where, fault if matters else None)
+
+
+def _named(leaves: Sequence[Leaf], kind: tuple[str, str], where: str, fault: str | None) -> str | None:
+    """Return which one of its kind a rule is about.
+
+    Args:
+        leaves: The comparisons of the rule.
+        kind: The section of those that are meant, and the label that tells them apart, which sensors and GPUs share.
+        where: Beginning of the error's sentence.
+        fault: The rest of it; None if readings may name different ones.
+
+    Returns:
+        What all readings name; "*" if one leaves it open, None if none names any, or they name different ones.
+    """
+    found = {
+        dict(reading.selector.labels).get(kind[1], "*"): str(reading)
+        for leaf in leaves
+        for reading in readings(leaf.expression)
+        if (reading.metric.section, reading.metric.label) == kind
+    }
+    if any(is_pattern(value) for value in found):
+        return "*"
+    if len(found) > 1 and fault is not None:
+        raise ConfigError(f"{where}: {' and '.join(found.values())} {fault}")
+    return next(iter(found)) if len(found) == 1 else None
 
 
 _RESOURCES = (

@@ -38,7 +38,7 @@ def decide(
         tried: Seconds since something was chosen, by key.
     """
     rule = instance.rule
-    ranked = rank(population_of(tick, instance), rule, tried)
+    ranked = rank(population_of(tick, rule, instance.name), rule, tried)
     target = next((each for each in ranked if eligible(each)), None) if rule.prunes else None
     return Decision(
         id=decision_id(tick.time, rule.name, instance.name),

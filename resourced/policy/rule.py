@@ -178,6 +178,10 @@ class Rule:
     """Its comparisons by number."""
     instance_label: str | None
     """Label whose values are judged apart (a GPU, a mount); None for the machine as a whole."""
+    gpu: str | None
+    """UUID of the GPU on which somebody gives way; a pattern for that of the instance, None for any."""
+    user: str | None
+    """Id of the user of whom something gives way; a pattern for that of the instance, None for any."""
     clear_seconds: float
     """How long the condition must be gone before the rule is over."""
     cooldown_seconds: float

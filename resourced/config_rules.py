@@ -169,7 +169,8 @@ class RuleConfig(_Strict):
     clear_for: Seconds = 10.0
     """How long the condition must be gone before the rule is over."""
     cooldown: Seconds = 15.0
-    """How long after a decision no further one is taken: pressure lags behind its cause."""
+    """How long after a decision no further one is taken: pressure lags behind its cause. A rule that enforces also
+    waits until its steps can have been taken."""
     warmup: Seconds = 0.0
     """How long the machine must have been watched before the rule may fire."""
     resource: Resource | None = None

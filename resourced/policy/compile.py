@@ -45,9 +45,14 @@ _LADDERS: dict[Level, tuple[Rung, ...]] = {
 }
 
 
+_OF_CGROUPS = (Scope.UNIT, Scope.SLICE, Scope.WORKLOAD)
+_LATE_SECONDS = 2.0
+"""By how much a ladder may take longer than its graces: each step asks for a fresh sample and takes a moment itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What holds for rules that don't say."""
+    """What holds for rules that don't say, and how steps are taken."""
 
     warmup_seconds: float = 0.0
     """How long the machine must have been watched before a rule may fire."""
@@ -55,6 +60,10 @@ class Defaults:
     """How long after a decision no further one is taken."""
     grace_seconds: float = 10.0
     """How long the effect of a step is awaited."""
+    settle_seconds: float = 2.0
+    """How long the machine is left alone after a step that frees something, however short its grace is."""
+    asking_seconds: float = 300.0
+    """How long registered workloads are awaited at most before the first step."""
 
 
 def default_rules() -> tuple[Rule, ...]:
@@ -142,6 +151,8 @@ def _rule(config: RuleConfig, mode: Mode, shield: Shield, defaults: Defaults) ->
         scope=config.scope,
         rank=tuple((strategy.value, weight) for strategy, weight in config.rank.items()),
         rungs=rungs,
+        ladder_seconds=_ladder_seconds(rungs, config.scope, resource, defaults.settle_seconds),
+        asking_seconds=defaults.asking_seconds,
         only=_selector(config.only),
         spare=_selector(config.except_),
         shield=shield,
@@ -150,6 +161,25 @@ def _rule(config: RuleConfig, mode: Mode, shield: Shield, defaults: Defaults) ->
 
 def _rung(config: StepConfig, defaults: Defaults) -> Rung:
     return Rung(config.step, config.grace if "grace" in config.model_fields_set else defaults.grace_seconds)
+
+
+def _ladder_seconds(rungs: Sequence[Rung], scope: Scope, resource: str, settle_seconds: float) -> float:
+    """Return how long a target is dealt with, and the machine then left alone, if nothing helps before."""
+    spans = [
+        each.grace_seconds if each.step is Step.NOTIFY else max(each.grace_seconds, settle_seconds)
+        for each in rungs
+        if _means_something(each.step, scope, resource)
+    ]
+    return sum(spans) + max(settle_seconds, _LATE_SECONDS)
+
+
+def _means_something(step: Step, scope: Scope, resource: str) -> bool:
+    """Return whether a step can be taken at all: what can't be is passed over at once, and takes no time."""
+    if step is Step.RECLAIM:
+        return scope in _OF_CGROUPS and resource == "memory"
+    if step is Step.THROTTLE:
+        return scope in _OF_CGROUPS and resource in ("memory", "swap", "cpu", "io")
+    return True
 
 
 def _tree(config: ConditionConfig, leaves: list[Leaf], where: str) -> Tree:

@@ -35,7 +35,7 @@ def decide(
         leaves: By number.
         held_seconds: How long the whole condition has held.
         flapping: Whether the rule began to fire again and again.
-        tried: Seconds since something was chosen, by key.
+        tried: Seconds since somebody was chosen in vain, by key.
     """
     rule = instance.rule
     ranked = rank(population_of(tick, rule, instance.name), rule, tried)

@@ -198,6 +198,10 @@ class Rule:
     """Strategies with weights."""
     rungs: tuple[Rung, ...]
     """The ladder."""
+    ladder_seconds: float
+    """How long a target is dealt with if all of it is taken."""
+    asking_seconds: float
+    """How long registered workloads may be awaited before its first step."""
     only: Selector | None
     """If given, nothing else may be pruned."""
     spare: Selector | None
@@ -209,3 +213,8 @@ class Rule:
     def prunes(self) -> bool:
         """Whether the rule asks for something to give way; a rule of level warn only speaks."""
         return self.level is not Level.WARN
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long after a decision its target is dealt with; 0 for a rule that does nothing by itself."""
+        return self.ladder_seconds if self.prunes and self.mode is Mode.ENFORCE else 0.0

@@ -132,6 +132,25 @@ def test_defaults_are_for_rules_that_do_not_say() -> None:
     assert (said.warmup_seconds, said.cooldown_seconds) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("table", "settle", "expected"),
+    [
+        ({"level": "soft"}, 2, 10 + 5 + 15 + 10 + 2),
+        ({"level": "soft", "scope": "tree"}, 2, 10 + 10 + 2),
+        ({"level": "soft", "resource": "cpu"}, 2, 10 + 15 + 10 + 2),
+        ({"level": "hard"}, 2, 3 + 5 + 2),
+        ({"level": "hard"}, 0, 3 + 5 + 2),
+        ({"level": "hard"}, 4, 4 + 5 + 4),
+        ({"level": "hard", "steps": ["notify", "kill"]}, 20, 10 + 20 + 20),
+    ],
+)
+def test_how_long_a_ladder_takes(table: dict[str, Any], settle: float, expected: float) -> None:
+    (rule,) = compile_rules([config(**table)], mode=Mode.ENFORCE, defaults=Defaults(settle_seconds=settle))
+    assert rule.ladder_seconds == rule.busy_seconds == expected
+    (watching,) = compile_rules([config(**table)])
+    assert watching.busy_seconds == 0
+
+
 def test_users_are_found_by_name() -> None:
     (rule,) = rules(
         {"name": "r", "metric": "cpu.utilization", "above": 0.5, "only": {"users": ["root", "10*", "nobody-here"]}}

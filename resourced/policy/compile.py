@@ -168,12 +168,12 @@ def _ladder_seconds(rungs: Sequence[Rung], scope: Scope, resource: str, settle_s
     spans = [
         each.grace_seconds if each.step is Step.NOTIFY else max(each.grace_seconds, settle_seconds)
         for each in rungs
-        if _means_something(each.step, scope, resource)
+        if means_something(each.step, scope, resource)
     ]
     return sum(spans) + max(settle_seconds, _LATE_SECONDS)
 
 
-def _means_something(step: Step, scope: Scope, resource: str) -> bool:
+def means_something(step: Step, scope: Scope, resource: str) -> bool:
     """Return whether a step can be taken at all: what can't be is passed over at once, and takes no time."""
     if step is Step.RECLAIM:
         return scope in _OF_CGROUPS and resource == "memory"

@@ -198,6 +198,8 @@ def test_a_drop_in_replaces_what_it_names_and_a_condition_whole() -> None:
             {"all": [{"metric": "cpu.utilization", "above": 0.5}, {"metric": "cpu.utilization", "below": 0.4}]},
             "above and below",
         ),
+        ({"metric": "cpu.load_1m", "above": 9, "scope": "tree", "steps": ["throttle"]}, "throttle means nothing"),
+        ({"metric": "cpu.load_1m", "above": 9, "resource": "swap", "steps": ["reclaim"]}, "nothing for swap"),
         ({"metric": "no.such", "above": 1}, "there is no metric"),
     ],
 )
@@ -209,3 +211,6 @@ def test_lint(table: dict[str, Any], hint: str) -> None:
 def test_lint_finds_names_that_are_there_twice_and_nothing_in_a_good_rule() -> None:
     assert [each.severity for each in lint([config(), config()])] == ["error"]
     assert lint([config(**{"for": "10s"})]) == []
+    assert (
+        lint([config(level="soft", scope="tree"), config(name="s", level="soft", steps=["reclaim", "throttle"])]) == []
+    )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from resourced.decision import Candidate, Decision, Mode, Scope
-from resourced.policy import JudgeState, Tick, Workload
+from resourced.policy import JudgeState, Tick, Workload, replay
 from resourced.policy.chosen import asks_first
 from tests.policy.fakes import GIB, MIB, cgroup, process, rules, run, snapshot, tick
 
@@ -151,6 +151,14 @@ def test_after_a_restart_nobody_is_dealt_with_any_more() -> None:
     _, last = run(short(5), compiled)
     decisions, _ = run(short(30, 5), compiled, JudgeState.from_json(last.state.to_json()).after_restart())
     assert named(decisions) == [(15, "a")]
+
+
+def test_a_rehearsal_knows_of_a_restart_by_samples_that_are_numbered_anew() -> None:
+    compiled = rules(SOFT)
+    anew = [replace(each, sequence=number) for number, each in enumerate(short(30, 5), 1)]
+    decisions = replay([*short(5), *anew], compiled).decisions
+    assert [each.monotonic_seconds for each in decisions] == [100, 115]
+    assert [each.target.name for each in decisions if each.target] == ["a.service", "a.service"]
 
 
 def test_whom_the_guard_has_chosen_is_dealt_with_like_others() -> None:

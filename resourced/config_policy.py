@@ -23,13 +23,15 @@ class PolicyConfig(Section):
     warmup: Annotated[Duration, Field(ge=0, le=3600)] = 0.0
     """How long the machine must have been watched before a rule may fire, for rules that don't say."""
     cooldown: Annotated[Duration, Field(ge=0, le=86400)] = 15.0
-    """How long after a decision a rule takes no further one, for rules that don't say."""
+    """How long after a decision a rule takes no further one, for rules that don't say. One that enforces also waits
+    until its steps can have been taken."""
     kill_limit: Annotated[Count, Field(ge=0, le=10_000)] = 10
     """Most targets that are terminated or killed in kill_interval; beyond it the daemon only says what it would do."""
     kill_interval: Annotated[Duration, Field(ge=1, le=7 * 86400)] = 600.0
     """The time that kill_limit counts."""
     protect: ProtectConfig = ProtectConfig()
-    """What is never pruned, beside what is essential to the machine. Patterns may hold * and ?."""
+    """What is never pruned, beside what is essential to the machine; neither is a tree, unit, slice or user that holds
+    a process which is meant. Patterns may hold * and ?."""
     priorities: dict[str, Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]] = Field(default_factory=dict)
     """Priority by pattern of unit: higher is more important and goes later; 0 is usual."""
 

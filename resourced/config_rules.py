@@ -119,7 +119,7 @@ class SelectorConfig(_Strict):
     users: tuple[str, ...] = ()
     """User ids or names, as `1000` or `anna`."""
     processes: tuple[str, ...] = ()
-    """Command names, as `python*`."""
+    """Command names as the kernel keeps them, which cuts them at 15 bytes, as `python*`."""
 
 
 def _steps(value: Any) -> Any:
@@ -172,7 +172,8 @@ class RuleConfig(_Strict):
     clear_for: Seconds = 10.0
     """How long the condition must be gone before the rule is over."""
     cooldown: Seconds = 15.0
-    """How long after a decision no further one is taken: pressure lags behind its cause."""
+    """How long after a decision no further one is taken: pressure lags behind its cause. A rule that enforces also
+    waits until its steps can have been taken."""
     warmup: Seconds = 0.0
     """How long the machine must have been watched before the rule may fire."""
     resource: Resource | None = None
@@ -188,9 +189,9 @@ class RuleConfig(_Strict):
     steps: Annotated[tuple[StepConfig, ...] | None, BeforeValidator(_steps)] = None
     """Rungs allowed, mildest first; by default those of the level."""
     only: SelectorConfig | None = None
-    """If given, nothing else may be pruned."""
+    """If given, nothing else may be pruned, neither by itself nor with a unit, slice or user."""
     except_: SelectorConfig | None = Field(default=None, alias="except")
-    """These may not be pruned."""
+    """These may not be pruned, nor what holds one of them."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -212,7 +213,7 @@ class RuleConfig(_Strict):
 
 
 class ProtectConfig(SelectorConfig):
-    """What is never pruned, beside what resourced protects by itself."""
+    """What is never pruned, nor what holds it, beside what resourced protects by itself."""
 
 
 def merge_rules(base: list[dict[str, Any]], more: list[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -27,12 +27,13 @@ def rules_of(config: ResourceConfig) -> tuple[Rule, ...]:
     Raises:
         ConfigError: Some make no sense; the text lists every fault, one a line.
     """
-    policy = config.policy
+    policy, actions = config.policy, config.actions
+    asking = max(actions.workload_patience, actions.workload_grace_limit)
     return compile_rules(
         config.rule,
         mode=policy.mode,
         shield=shield_of(policy.protect, policy.priorities),
-        defaults=Defaults(policy.warmup, policy.cooldown, config.actions.grace),
+        defaults=Defaults(policy.warmup, policy.cooldown, actions.grace, actions.settle, asking),
     )
 
 

@@ -88,6 +88,7 @@ class Player:
         self._first = threading.Event()
         self._thread = threading.Thread(target=self._run, name="player", daemon=True)
         self._published_at = 0.0
+        self._sequence = 0
 
     @property
     def state(self) -> State | None:
@@ -184,6 +185,9 @@ class Player:
         return self._stopping.wait(min(max(0.0, seconds / self._speed), _LONGEST_PAUSE_SECONDS))
 
     def _judge(self, tick: Tick) -> Judgement | None:
+        if tick.sequence < self._sequence:  # the daemon was started again
+            self._judged = self._judged.after_restart()
+        self._sequence = tick.sequence
         try:
             judgement = judge(self._judged, tick, self._rules, gap_seconds=self._gap_seconds)
         except Exception as error:  # noqa: BLE001 - as live: a fault in the policy ends nothing, and decides nothing

@@ -46,6 +46,12 @@ def test_each_room_gets_what_was_said() -> None:
     assert listen_settings(load([], environ={}, options=["api.tcp=false"]).config, {}, 1000).port is None
 
 
+def test_rules_know_how_long_steps_take() -> None:
+    options = ["actions.settle=20s", "actions.workload_patience=7min", "policy.mode=enforce"]
+    [rule] = [each for each in rules_of(load([], environ={}, options=options).config) if each.name == "memory-critical"]
+    assert (rule.ladder_seconds, rule.asking_seconds) == (60, 420)
+
+
 def test_rules_of_the_shipped_profile_observe() -> None:
     rules = rules_of(load([], environ={}).config)
     assert {rule.name for rule in rules} >= {"memory-critical", "memory-low", "disk-full"}

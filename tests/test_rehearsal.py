@@ -160,8 +160,7 @@ def test_two_policies_go_through_the_same_past(leak: Path) -> None:
     assert new_kill.seconds_before > old_kill.seconds_before > 10
     assert found.comparison.new
     assert {each.rule for each in found.result.decisions} == {"memory-critical"}
-    assert found.result.decisions[-1].target is not None
-    assert found.result.decisions[-1].target.name == "leaky.service"
+    assert "leaky.service" in {each.target.name for each in found.result.decisions if each.target}
 
 
 def test_suggestions_come_from_the_recorded_past(tmp_path: Path) -> None:

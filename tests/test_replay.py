@@ -31,10 +31,12 @@ RULE = {
 }
 
 
-def made(path: Path) -> Path:
+def made(path: Path, restarted: int | None = None) -> Path:
     """Make a recording in which memory becomes short after half of the time, because of one process."""
     kit = Kit(path.parent / "state", top_processes=5, tops_interval_seconds=1.0)
     for second in range(SECONDS):
+        if second == restarted:
+            kit.sequence = 0
         hog = machines.process(50, "hog", memory_bytes=GIB if second > SECONDS // 2 else 10)
         sample = machines.snapshot(processes=[hog, machines.process(60, "mouse", memory_bytes=5)])
         low = second > SECONDS // 2
@@ -90,6 +92,20 @@ async def test_the_past_is_judged_by_the_rules_in_force_now(recording: Path) -> 
         assert playing.compared() is not None
     assert [event for event, _ in reports] == ["replay_decision", "replay_ended"]
     assert reports[-1][1] == {"ticks": SECONDS, "decisions": 1}
+
+
+@pytest.mark.parametrize(("restarted", "expected"), [(None, [25]), (28, [25, 30])])
+def test_whom_a_daemon_chose_before_it_was_started_again_is_dealt_with_no_more(
+    tmp_path: Path, restarted: int | None, expected: list[int]
+) -> None:
+    told: list[Any] = []
+    with Played(made(tmp_path / "night", restarted)) as played:
+        playing = player(played, [], machines.rules(RULE | {"cooldown": "5s", "steps": ["terminate"]}))
+        playing.follow(told.append)
+        playing.start_playing()
+        assert playing.ended.wait(30)
+        playing.stop()
+    assert [each.time - START for each in told if each.target.name == "hog"] == expected
 
 
 def test_time_passes_as_it_did_and_can_be_cut_short(recording: Path) -> None:

@@ -18,7 +18,7 @@ from resourced.history.cells import Cells, decode_cells
 from resourced.history.codec import decode_column
 from resourced.history.numbering import series_of
 from resourced.history.store import connected_uri, translated
-from resourced.metrics import Selector
+from resourced.metrics import Selector, is_pattern
 from resourced.series import Series
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Session:
                 if (number := self.number(series)) is not None:
                     found[number] = series
                 continue
-            pattern = any(each in selector.name for each in "*?[")
+            pattern = is_pattern(selector.name)
             operator = "GLOB" if pattern else "="
             statement = f"SELECT id, metric, labels FROM series WHERE metric {operator} ?"  # noqa: S608 - one of two words
             for number, metric, labels in self.rows(statement, (selector.name,)):

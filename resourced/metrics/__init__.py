@@ -10,7 +10,7 @@ first label (`network.interfaces.*.receive_bytes`).
 
 from resourced.metrics.catalogue import ALIASES, CATALOGUE, Alias
 from resourced.metrics.model import Field, Kind, Metric
-from resourced.metrics.selector import Selector, nearest, parse_selector, series_name
+from resourced.metrics.selector import Selector, is_pattern, nearest, parse_selector, series_name
 
 __all__ = [
     "ALIASES",
@@ -20,6 +20,7 @@ __all__ = [
     "Kind",
     "Metric",
     "Selector",
+    "is_pattern",
     "nearest",
     "parse_selector",
     "series_name",

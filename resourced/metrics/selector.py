@@ -30,11 +30,16 @@ class Selector:
         return (
             metric is not None
             and sorted(metric.label_names) == [key for key, _ in self.labels]
-            and all(value and not any(sign in value for sign in "*?[") for _, value in self.labels)
+            and all(value and not is_pattern(value) for _, value in self.labels)
         )
 
     def __str__(self) -> str:
         return series_name(self.name, self.labels)
+
+
+def is_pattern(text: str) -> bool:
+    """Return whether a text means more than itself."""
+    return any(sign in text for sign in "*?[")
 
 
 def series_name(name: str, labels: tuple[tuple[str, str], ...]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from resourced.metrics import CATALOGUE, Metric
+from resourced.metrics import CATALOGUE, Metric, is_pattern
 from resourced.policy import derived
 from resourced.policy.expression import PLAUSIBLE, Call, Expression, Reading, readings
 from resourced.policy.rule import Leaf, Rule, evaluate
@@ -116,7 +116,7 @@ class Binding:
                 if reading.metric.label != rule.instance_label:
                     continue
                 pattern = dict(reading.selector.labels).get(rule.instance_label, "*")
-                if not any(character in pattern for character in "*?[") and pattern != "*":
+                if not is_pattern(pattern):
                     continue
                 for series in self.layout:
                     value = dict(series.labels).get(rule.instance_label)
@@ -160,7 +160,7 @@ class Binding:
     def _reading(self, reading: Reading, instance: str | None) -> int:
         labels = dict(reading.selector.labels)
         label = reading.metric.label
-        if label is not None and instance is not None and any(c in labels.get(label, "*") for c in "*?["):
+        if label is not None and instance is not None and is_pattern(labels.get(label, "*")):
             labels[label] = instance
         column = self._columns.get((reading.metric.name, tuple(sorted(labels.items()))))
         if column is None:

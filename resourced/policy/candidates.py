@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from resourced.decision import Scope
-from resourced.policy.binding import Instance
+from resourced.metrics import is_pattern
 from resourced.policy.observation import Tick, Workload
+from resourced.policy.rule import Rule
 from resourced.snapshot.cgroups import Cgroup
 from resourced.snapshot.gpus import Gpu, GpuProcess
 from resourced.snapshot.processes import Process
@@ -27,6 +28,8 @@ class Thing:
     scope: Scope
     key: str
     name: str
+    command: str | None = None
+    """Command name of the process that it is, or that began it; None for a cgroup or a user."""
     pid: int | None = None
     start_time_ticks: int | None = None
     cgroup: Cgroup | None = None
@@ -40,6 +43,8 @@ class Thing:
     reclaim: float | None = None
     idle_memory: float | None = None
     members: tuple[Process, ...] = ()
+    whole: bool = False
+    """Whether it is a cgroup with all that lives in it."""
 
     @property
     def unit(self) -> str | None:
@@ -62,6 +67,7 @@ class Population:
         self.tick = tick
         self.snapshot = snapshot
         self.resource = resource
+        self.gpu = gpu
         self.user = user
         running = snapshot.processes.items if snapshot and snapshot.processes else ()
         # In the order of their ids, so that a recorded past, which has another order, gives the very same answer.
@@ -83,7 +89,7 @@ class Population:
         if self._below is None:
             self._below = {}
             for process in self.processes.values():
-                for ancestor in _ancestors(process.cgroup):
+                for ancestor in ancestors(process.cgroup):
                     self._below.setdefault(ancestor, []).append(process)
         return self._below.get(path, [])
 
@@ -128,28 +134,31 @@ class Population:
         return found[self.resource]
 
 
-def population_of(tick: Tick, instance: Instance) -> Population:
-    """Return those among whom a rule chooses: of the GPU or the user that the instance is about, if it is about one."""
-    gpu = instance.name if instance.label == "hw.id" else None
-    user = instance.name if instance.label == "user.id" else None
-    return Population(tick, instance.rule.resource, gpu, user)
+def population_of(tick: Tick, rule: Rule, instance: str) -> Population:
+    """Return those among whom a rule chooses: of the GPU or the user that it names, or that its instance is about."""
+    return Population(tick, rule.resource, _one(rule.gpu, instance), _one(rule.user, instance))
 
 
-_SECTIONS = {
-    Scope.PROCESS: "processes",
-    Scope.TREE: "processes",
-    Scope.USER: "processes",
-    Scope.UNIT: "cgroups",
-    Scope.SLICE: "cgroups",
-    Scope.GPU_PROCESS: "gpus",
+def _one(named: str | None, instance: str) -> str | None:
+    return instance if named is not None and is_pattern(named) else named
+
+
+_SECTIONS: dict[Scope, tuple[str, ...]] = {
+    Scope.PROCESS: ("processes",),
+    Scope.TREE: ("processes",),
+    Scope.USER: ("processes",),
+    Scope.UNIT: ("cgroups", "processes"),
+    Scope.SLICE: ("cgroups", "processes"),
+    Scope.GPU_PROCESS: ("gpus", "processes"),
+    Scope.WORKLOAD: ("cgroups", "processes"),
 }
-"""Where those of a scope come from. A registered workload may be known without any."""
+"""Where those of a scope come from, and those whom it would end: without these it can't be told who is protected."""
 
 
 def unread(tick: Tick, scope: Scope) -> bool:
     """Return whether those of a scope are still to be read for the first time."""
     snapshot = tick.snapshot
-    return snapshot is not None and scope in _SECTIONS and snapshot.awaits(_SECTIONS[scope])
+    return snapshot is not None and any(snapshot.awaits(section) for section in _SECTIONS[scope])
 
 
 def gather(population: Population, scope: Scope) -> list[Thing]:
@@ -172,7 +181,8 @@ def _sum(values: Iterable[float | None]) -> float | None:
     return sum(known) if known else None
 
 
-def _ancestors(path: str | None) -> list[str]:
+def ancestors(path: str | None) -> list[str]:
+    """Return a cgroup and those above it but the root, the highest first."""
     if not path or path == "/":
         return []
     parts = path.strip("/").split("/")
@@ -184,6 +194,7 @@ def _process(population: Population, process: Process, scope: Scope = Scope.PROC
     return Thing(
         scope,
         f"{process.pid}:{process.start_time_ticks}",
+        process.name,
         process.name,
         process.pid,
         process.start_time_ticks,
@@ -249,6 +260,7 @@ def _cgroup(population: Population, node: Cgroup, scope: Scope) -> Thing:
         newest=max((float(each.start_time_ticks) for each in members), default=None),
         reclaim=node.reclaim_scanned_pages_per_second,
         members=tuple(members),
+        whole=True,
     )
 
 

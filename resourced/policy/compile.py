@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from resourced.config_rules import ConditionConfig, Quantity, RuleConfig, SelectorConfig, StepConfig
-from resourced.decision import Level, Mode, Step
+from resourced.decision import Level, Mode, Scope, Step
 from resourced.errors import ConfigError
-from resourced.metrics import CATALOGUE, Metric
+from resourced.metrics import CATALOGUE, Metric, is_pattern
 from resourced.policy.binding import CEILINGS
 from resourced.policy.expression import Call, Expression, Reading, parse, quantity, readings
 from resourced.policy.profiles import read_profile
@@ -45,9 +45,14 @@ _LADDERS: dict[Level, tuple[Rung, ...]] = {
 }
 
 
+_OF_CGROUPS = (Scope.UNIT, Scope.SLICE, Scope.WORKLOAD)
+_LATE_SECONDS = 2.0
+"""By how much a ladder may take longer than its graces: each step asks for a fresh sample and takes a moment itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What holds for rules that don't say."""
+    """What holds for rules that don't say, and how steps are taken."""
 
     warmup_seconds: float = 0.0
     """How long the machine must have been watched before a rule may fire."""
@@ -55,6 +60,10 @@ class Defaults:
     """How long after a decision no further one is taken."""
     grace_seconds: float = 10.0
     """How long the effect of a step is awaited."""
+    settle_seconds: float = 2.0
+    """How long the machine is left alone after a step that frees something, however short its grace is."""
+    asking_seconds: float = 300.0
+    """How long registered workloads are awaited at most before the first step."""
 
 
 def default_rules() -> tuple[Rule, ...]:
@@ -132,6 +141,8 @@ def _rule(config: RuleConfig, mode: Mode, shield: Shield, defaults: Defaults) ->
         tree=tree,
         leaves=tuple(leaves),
         instance_label=_instance_label(leaves, where),
+        gpu=_gpu(config, leaves, resource, where),
+        user=_user(config, leaves, where),
         clear_seconds=config.clear_for,
         cooldown_seconds=config.cooldown if "cooldown" in config.model_fields_set else defaults.cooldown_seconds,
         warmup_seconds=config.warmup if "warmup" in config.model_fields_set else defaults.warmup_seconds,
@@ -140,6 +151,8 @@ def _rule(config: RuleConfig, mode: Mode, shield: Shield, defaults: Defaults) ->
         scope=config.scope,
         rank=tuple((strategy.value, weight) for strategy, weight in config.rank.items()),
         rungs=rungs,
+        ladder_seconds=_ladder_seconds(rungs, config.scope, resource, defaults.settle_seconds),
+        asking_seconds=defaults.asking_seconds,
         only=_selector(config.only),
         spare=_selector(config.except_),
         shield=shield,
@@ -148,6 +161,25 @@ def _rule(config: RuleConfig, mode: Mode, shield: Shield, defaults: Defaults) ->
 
 def _rung(config: StepConfig, defaults: Defaults) -> Rung:
     return Rung(config.step, config.grace if "grace" in config.model_fields_set else defaults.grace_seconds)
+
+
+def _ladder_seconds(rungs: Sequence[Rung], scope: Scope, resource: str, settle_seconds: float) -> float:
+    """Return how long a target is dealt with, and the machine then left alone, if nothing helps before."""
+    spans = [
+        each.grace_seconds if each.step is Step.NOTIFY else max(each.grace_seconds, settle_seconds)
+        for each in rungs
+        if means_something(each.step, scope, resource)
+    ]
+    return sum(spans) + max(settle_seconds, _LATE_SECONDS)
+
+
+def means_something(step: Step, scope: Scope, resource: str) -> bool:
+    """Return whether a step can be taken at all: what can't be is passed over at once, and takes no time."""
+    if step is Step.RECLAIM:
+        return scope in _OF_CGROUPS and resource == "memory"
+    if step is Step.THROTTLE:
+        return scope in _OF_CGROUPS and resource in ("memory", "swap", "cpu", "io")
+    return True
 
 
 def _tree(config: ConditionConfig, leaves: list[Leaf], where: str) -> Tree:
@@ -199,7 +231,7 @@ def _instance_label(leaves: Sequence[Leaf], where: str) -> str | None:
         for reading in readings(leaf.expression):
             label = reading.metric.label
             pattern = dict(reading.selector.labels).get(label or "", "*")
-            if label is not None and any(character in pattern for character in "*?["):
+            if label is not None and is_pattern(pattern):
                 opened[label] = str(reading)
             loose = [n for n in reading.metric.label_names if n != label and n not in dict(reading.selector.labels)]
             if loose:
@@ -211,6 +243,43 @@ def _instance_label(leaves: Sequence[Leaf], where: str) -> str | None:
             "fix the label of all but one"
         )
     return next(iter(opened), None)
+
+
+def _gpu(config: RuleConfig, leaves: Sequence[Leaf], resource: str, where: str) -> str | None:
+    matters = config.level is not Level.WARN and (config.scope is Scope.GPU_PROCESS or resource == "gpu_memory")
+    fault = "name different GPUs, and it can't be told on which somebody must give way; write a rule for each"
+    return _named(leaves, ("gpus", "hw.id"), where, fault if matters else None)
+
+
+def _user(config: RuleConfig, leaves: Sequence[Leaf], where: str) -> str | None:
+    matters = config.level is not Level.WARN and not (config.only and config.only.users)
+    fault = "name different users; say by only = { users = [...] } who must give way, or write a rule for each"
+    return _named(leaves, ("processes", "user.id"), where, fault if matters else None)
+
+
+def _named(leaves: Sequence[Leaf], kind: tuple[str, str], where: str, fault: str | None) -> str | None:
+    """Return which one of its kind a rule is about.
+
+    Args:
+        leaves: The comparisons of the rule.
+        kind: The section of those that are meant, and the label that tells them apart, which sensors and GPUs share.
+        where: Beginning of the error's sentence.
+        fault: The rest of it; None if readings may name different ones.
+
+    Returns:
+        What all readings name; "*" if one leaves it open, None if none names any, or they name different ones.
+    """
+    found = {
+        dict(reading.selector.labels).get(kind[1], "*"): str(reading)
+        for leaf in leaves
+        for reading in readings(leaf.expression)
+        if (reading.metric.section, reading.metric.label) == kind
+    }
+    if any(is_pattern(value) for value in found):
+        return "*"
+    if len(found) > 1 and fault is not None:
+        raise ConfigError(f"{where}: {' and '.join(found.values())} {fault}")
+    return next(iter(found)) if len(found) == 1 else None
 
 
 _RESOURCES = (
@@ -246,7 +315,8 @@ def _gain(written: Quantity, unit: str, where: str) -> Gain:
 def _selector(config: SelectorConfig | None) -> Selector | None:
     if config is None:
         return None
-    return Selector(config.units, config.slices, tuple(_uid(user) for user in config.users), config.processes)
+    users, commands = tuple(map(_uid, config.users)), tuple(map(_command, config.processes))
+    return Selector(config.units, config.slices, users, commands)
 
 
 def _uid(user: str) -> str:
@@ -255,6 +325,14 @@ def _uid(user: str) -> str:
         return str(pwd.getpwnam(user).pw_uid)
     except KeyError:
         return user
+
+
+def _command(name: str) -> str:
+    """Return a command name as the kernel keeps it, which cuts it at 15 bytes; a pattern stays as it is."""
+    return name if is_pattern(name) else name.encode()[:_NAME_BYTES].decode(errors="ignore")
+
+
+_NAME_BYTES = 15
 
 
 def functions_of(expression: Expression) -> set[str]:

@@ -35,10 +35,10 @@ def decide(
         leaves: By number.
         held_seconds: How long the whole condition has held.
         flapping: Whether the rule began to fire again and again.
-        tried: Seconds since something was chosen, by key.
+        tried: Seconds since somebody was chosen in vain, by key.
     """
     rule = instance.rule
-    ranked = rank(population_of(tick, instance), rule, tried)
+    ranked = rank(population_of(tick, rule, instance.name), rule, tried)
     target = next((each for each in ranked if eligible(each)), None) if rule.prunes else None
     return Decision(
         id=decision_id(tick.time, rule.name, instance.name),

@@ -11,10 +11,11 @@ from resourced.decision import Decision, Level, Mode, Phase, Verdict
 from resourced.policy import verdict as verdicts
 from resourced.policy.binding import ABSENT, Binding, BoundLeaf, Instance
 from resourced.policy.candidates import unread
+from resourced.policy.chosen import Pruned, asks_first, call_off, choose, hold_up, in_vain, must_wait, remembered
 from resourced.policy.decide import decide
 from resourced.policy.observation import Tick
 from resourced.policy.rule import Rule, Truth, evaluate
-from resourced.policy.state import IDLE, Held, JudgeState, Pruned, Standing
+from resourced.policy.state import IDLE, Held, JudgeState, Standing
 from resourced.policy.window import Window
 
 GAP_SECONDS = 30.0
@@ -289,6 +290,8 @@ class _Pass:
 
     def _fire(self, number: int, instance: Instance, standing: Standing, holds: Truth) -> Standing:
         rule = instance.rule
+        if standing.phase is Phase.CLEARING:
+            self._pruned = hold_up(self._pruned, instance.key, self._now, self._elapsed)
         if holds:
             standing = self._enter(standing, Phase.FIRING)
             wait = _repeat(rule, standing, self._now)
@@ -299,34 +302,19 @@ class _Pass:
         standing = self._enter(standing, Phase.CLEARING)
         if self._now - standing.since < rule.clear_seconds:
             return standing
+        self._pruned = call_off(self._pruned, instance.key, self._now)
         cooling = standing.decided is not None and self._now - standing.decided < _cooldown(rule, standing, self._now)
         return self._enter(standing, Phase.COOLING if cooling else Phase.INACTIVE)
 
-    def _tried(self, rule: Rule, standing: Standing) -> dict[str, float]:
-        """Return the seconds since something was chosen, by key, as long as it has not helped.
-
-        What was chosen before the condition last held is not among them: the rule recovered, what was done was undone,
-        and the same one comes first again. Else the second burst of a hog would cost somebody else his life.
-        """
-        since = standing.true_since
-        if rule.mode is not Mode.ENFORCE or since is None:
-            return {}
-        return {each.key: self._now - each.time for each in self._pruned if each.time >= since}
-
     def _decide(self, number: int, instance: Instance, standing: Standing, *, due: float) -> Standing:
-        """Take a decision, unless another target for the same resource was chosen just now.
+        """Take a decision, unless another target for the same resource was chosen just now, or is still dealt with.
 
         One without a target would be followed by the cool-down, so it waits a little for those who are still to be
         read: a daemon that was started again in the middle of a shortage must be able to help.
         """
         rule, gravity = instance.rule, GRAVITY[instance.rule.level]
-        self._pruned = tuple(each for each in self._pruned if self._now - each.time <= FLAP_SECONDS)
-        if rule.prunes and any(
-            each.resource == rule.resource
-            and each.gravity <= gravity
-            and self._now - each.time < max(rule.cooldown_seconds, 1e-9)
-            for each in self._pruned
-        ):
+        self._pruned = remembered(self._pruned, self._now)
+        if rule.prunes and must_wait(self._pruned, rule.resource, gravity, rule.cooldown_seconds, self._now):
             return standing
         if rule.prunes and self._now - due < UNREAD_SECONDS and unread(self._tick, rule.scope):
             return standing
@@ -338,11 +326,13 @@ class _Pass:
             self._leaves,
             held_seconds=self._now - (standing.true_since if standing.true_since is not None else self._now),
             flapping=flapping(standing, self._now),
-            tried=self._tried(rule, standing),
+            tried=in_vain(self._pruned, rule.resource, gravity, self._now) if rule.mode is Mode.ENFORCE else {},
         )
         self._decided.append((number, decision))
         if decision.target is not None and rule.prunes:
-            self._pruned = (*self._pruned, Pruned(self._now, gravity, rule.resource, decision.target.key))
+            late = rule.asking_seconds if rule.busy_seconds and asks_first(self._tick, decision.target) else 0.0
+            about = gravity, rule.resource, decision.target.key, instance.key
+            self._pruned = choose(self._pruned, Pruned(self._now, *about, rule.busy_seconds, late))
         return standing._replace(decided=self._now, decisions=standing.decisions + 1, last_id=decision.id)
 
 

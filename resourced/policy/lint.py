@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from resourced.config_rules import RuleConfig
 from resourced.decision import Level, Mode, Scope, Step
 from resourced.errors import ConfigError
-from resourced.policy.compile import compile_rules
+from resourced.policy.compile import compile_rules, means_something
 from resourced.policy.expression import FUNCTIONS, Call, Expression, bounds, readings
 from resourced.policy.rule import Join, Leaf, Rule, Tree, Truth, evaluate
 
@@ -31,18 +31,19 @@ def lint(configs: Sequence[RuleConfig], *, mode: Mode = Mode.OBSERVE) -> list[Fi
         mode: Mode of the policy as a whole.
     """
     findings: list[Finding] = []
-    compiled: list[Rule] = []
+    compiled: list[tuple[RuleConfig, Rule]] = []
     names: set[str] = set()
     for config in configs:
         if config.name in names:
             findings.append(Finding("error", config.name, f"rule {config.name!r} is there twice; names are unique"))
         names.add(config.name)
         try:
-            compiled += compile_rules([config], mode=mode)
+            compiled += [(config, rule) for rule in compile_rules([config], mode=mode)]
         except ConfigError as error:
             findings += [Finding("error", config.name, line) for line in str(error).splitlines()]
-    for rule in compiled:
-        findings += [Finding("warning", rule.name, f"rule {rule.name!r}: {text}") for text in _oddities(rule)]
+    for config, rule in compiled:
+        odd = [*_oddities(rule), *_idle_steps(config, rule)]
+        findings += [Finding("warning", rule.name, f"rule {rule.name!r}: {text}") for text in odd]
     return sorted(findings, key=lambda each: each.severity)
 
 
@@ -67,6 +68,16 @@ def _oddities(rule: Rule) -> list[str]:
     if rule.level is Level.HARD and rule.mode is Mode.ENFORCE and not any(leaf.period_seconds for leaf in rule.leaves):
         found.append("it kills after a single sample; give some condition a period with `for`")
     return found
+
+
+def _idle_steps(config: RuleConfig, rule: Rule) -> list[str]:
+    """Of the usual ladders nothing is said: they have steps for everything that a rule may be about."""
+    about = f"{rule.resource} and scope = {str(rule.scope)!r}"
+    return [
+        f"its step {each.step} means nothing for {about}: it is passed over, and so is its grace"
+        for each in config.steps or ()
+        if not means_something(each.step, rule.scope, rule.resource)
+    ]
 
 
 def _lonely(rule: Rule) -> str | None:

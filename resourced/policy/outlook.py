@@ -153,7 +153,7 @@ class _Wanted:
 
 def _of_rule(before: Judgement | None, now: Judgement, number: int, instance: Instance, wanted: _Wanted) -> RuleOutlook:
     rule = instance.rule
-    population = population_of(now.tick, instance)
+    population = population_of(now.tick, rule, instance.name)
     ranked = rank(population, rule, {})
     members = population.members_by_key(rule.scope) if rule.scope is Scope.TREE else {}
     free = [each for each in ranked if eligible(each)]

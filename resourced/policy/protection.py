@@ -1,15 +1,12 @@
 """Who may not be pruned, and who goes last. Each answer is a sentence that reaches the decision."""
 
-import re
-from collections.abc import Sequence
-from fnmatch import translate
 from functools import lru_cache
 
 from resourced.decision import Scope
-from resourced.policy.candidates import Thing
+from resourced.policy.candidates import Thing, ancestors
 from resourced.policy.observation import Preference, Tick
-from resourced.policy.rule import Rule, Selector
-from resourced.snapshot.processes import Process
+from resourced.policy.rule import Rule, Selector, any_of
+from resourced.snapshot.processes import FIRST_PERSON_UID, Process
 
 ESSENTIAL_PROCESSES: tuple[str, ...] = (
     "systemd",
@@ -63,13 +60,7 @@ ESSENTIAL_UNITS: tuple[str, ...] = (
 """Units without which nobody gets in or sees anything."""
 
 
-def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
-    """One expression for all patterns: a machine has a thousand processes to be looked at."""
-    return re.compile("|".join(translate(pattern) for pattern in patterns))
-
-
-_PROCESSES, _UNITS = _any_of(ESSENTIAL_PROCESSES), _any_of(ESSENTIAL_UNITS)
-_OF_ONE_PROCESS = (Scope.PROCESS, Scope.TREE, Scope.GPU_PROCESS)
+_PROCESSES, _UNITS = any_of(ESSENTIAL_PROCESSES), any_of(ESSENTIAL_UNITS)
 
 
 def protection(thing: Thing, tick: Tick, rule: Rule) -> str | None:
@@ -79,11 +70,10 @@ def protection(thing: Thing, tick: Tick, rule: Rule) -> str | None:
 
 def goes_last(thing: Thing, tick: Tick) -> str | None:
     """Return why something is pruned only when nothing else is left; None if it isn't so."""
-    preference = _preference(thing, tick)
-    if preference is not None and preference.kind == "avoid" and preference.honoured:
+    if _asked(_preference(thing, tick), "avoid"):
         return "its owner asked to avoid it (ManagedOOMPreference=avoid)"
     low = thing.cgroup.memory_low_bytes if thing.cgroup is not None and _of_the_system(thing.cgroup.path) else None
-    if low and thing.scope not in _OF_ONE_PROCESS and (thing.usage or 0.0) <= low:
+    if low and thing.whole and (thing.usage or 0.0) <= low:
         return "it holds no more than its memory.low"
     if thing.scope is Scope.UNIT and _UNITS.match(thing.name):  # the machine's own never come as far as this
         return f"{thing.name} carries what its owner runs"
@@ -99,22 +89,34 @@ def _own(thing: Thing, tick: Tick) -> str | None:
         return "it is resourced itself"
     if pids & myself.ancestors:
         return "resourced was started by it"
-    inside = thing.path is not None and myself.cgroup is not None and myself.cgroup not in ("", "/")
-    if inside and thing.scope not in _OF_ONE_PROCESS and f"{myself.cgroup}/".startswith(f"{thing.path}/"):
+    inside = thing.whole and myself.cgroup is not None and myself.cgroup not in ("", "/")
+    if inside and f"{myself.cgroup}/".startswith(f"{thing.path}/"):
         return "resourced runs in it"
     return None
 
 
 def _essential(thing: Thing) -> str | None:
-    if thing.scope in (Scope.UNIT, Scope.SLICE, Scope.WORKLOAD) and thing.path is not None:
+    if thing.whole:
         reason = _essential_cgroup(thing)
         if reason:
             return reason
     if thing.scope is Scope.USER:
-        return "it is root: the system would go with it" if thing.uid == 0 else None
+        return _essential_user(thing)
     if thing.scope is Scope.UNIT or thing.scope is Scope.SLICE:
         return next((f"it holds {p.name} (pid {p.pid})" for p in thing.members if p.pid == 1), None)
     return next((reason for each in thing.members if (reason := _essential_process(each))), None)
+
+
+def _essential_user(thing: Thing) -> str | None:
+    """A person goes with all that was started; a user of the system may be there for one that nobody can do without."""
+    if thing.uid == 0:
+        return "it is root: the system would go with it"
+    return _essential_member(thing) if thing.uid is not None and thing.uid < FIRST_PERSON_UID else None
+
+
+def _essential_member(thing: Thing) -> str | None:
+    held = next((each for each in thing.members if _essential_process(each)), None)
+    return f"it holds {held.name} (pid {held.pid})" if held else None
 
 
 @lru_cache(maxsize=1024)
@@ -137,10 +139,7 @@ def _essential_cgroup(thing: Thing) -> str | None:
             return f"{thing.unit} is essential"
         if name.startswith("session-") and name.endswith(".scope"):
             return f"{name} is someone's session; prune processes or trees in it instead"
-    if thing.scope is Scope.SLICE:
-        held = next((each for each in thing.members if _essential_process(each)), None)
-        return f"it holds {held.name} (pid {held.pid})" if held else None
-    return None
+    return _essential_member(thing) if thing.scope is Scope.SLICE else None
 
 
 @lru_cache(maxsize=1024)
@@ -176,11 +175,13 @@ def _kernel(thing: Thing, tick: Tick) -> str | None:
         if each.oom_score_adj is not None and each.oom_score_adj <= -1000:
             whose = "it" if thing.scope is Scope.PROCESS else f"{each.name} (pid {each.pid}) in it"
             return f"{whose} has an OOM score adjustment of -1000"
-    preference = _preference(thing, tick)
-    if preference is not None and preference.kind == "omit" and preference.honoured:
+    if _asked(_preference(thing, tick), "omit"):
         return "its owner asked to omit it (ManagedOOMPreference=omit)"
+    omitted = _omitted_in(thing, tick) if thing.scope in (Scope.SLICE, Scope.USER) else None
+    if omitted is not None:
+        return f"it holds {omitted}, whose owner asked to omit it (ManagedOOMPreference=omit)"
     least = thing.cgroup.memory_min_bytes if thing.cgroup is not None and _of_the_system(thing.cgroup.path) else None
-    if least and thing.scope not in _OF_ONE_PROCESS and (thing.usage or 0.0) <= least:
+    if least and thing.whole and (thing.usage or 0.0) <= least:
         return "it holds no more than memory.min guarantees it"
     return None
 
@@ -190,18 +191,58 @@ def _preference(thing: Thing, tick: Tick) -> Preference | None:
     return tick.preferences.get(thing.path) if thing.path is not None else None
 
 
+def _asked(preference: Preference | None, kind: str) -> bool:
+    return preference is not None and preference.kind == kind and preference.honoured
+
+
+def _omitted_in(thing: Thing, tick: Tick) -> str | None:
+    """Return the name of a cgroup that would be ended with a slice or a user though its owner asked to omit it."""
+    for path in dict.fromkeys(each.cgroup for each in thing.members):
+        for each in ancestors(path):
+            # A slice has others in it than the user's own; of a slice only what is below goes with it.
+            inside = each.startswith(f"{thing.path}/") if thing.path is not None else not each.endswith(".slice")
+            if inside and _asked(tick.preferences.get(each), "omit"):
+                return each.rpartition("/")[2]
+    return None
+
+
 def _configured(thing: Thing, rule: Rule) -> str | None:
-    if rule.shield.protect != _NOBODY and _selected(rule.shield.protect, thing):
-        return "the configuration protects it"
-    if rule.spare is not None and _selected(rule.spare, thing):
-        return f"rule {rule.name} excepts it"
-    if rule.only is not None and not _selected(rule.only, thing):
+    who = _selected(rule.shield.protect, thing)
+    if who is not None:
+        return _told(thing, who, "the configuration protects")
+    who = _selected(rule.spare, thing) if rule.spare else None
+    if who is not None:
+        return _told(thing, who, f"rule {rule.name} excepts")
+    if rule.only is not None and not _meant(rule.only, thing):
         return f"rule {rule.name} is about others only"
     return None
 
 
-_NOBODY = Selector()
+def _selected(selector: Selector, thing: Thing) -> Thing | Process | None:
+    """Return what of something is selected, itself or one of its processes: whoever prunes it ends them all."""
+    if not selector:
+        return None
+    if _matches(selector, thing):
+        return thing
+    if thing.scope in (Scope.PROCESS, Scope.GPU_PROCESS):
+        return None
+    return next((each for each in thing.members if _matches_process(selector, each)), None)
 
 
-def _selected(selector: Selector, thing: Thing) -> bool:
-    return selector.matches(unit=thing.unit, cgroup=thing.path, uid=thing.uid, name=thing.name)
+def _meant(selector: Selector, thing: Thing) -> bool:
+    """Return whether a rule that is about some only is about something: itself, or each of its processes."""
+    if _matches(selector, thing):
+        return True
+    return bool(thing.members) and all(_matches_process(selector, each) for each in thing.members)
+
+
+def _matches(selector: Selector, thing: Thing) -> bool:
+    return selector.matches(unit=thing.unit, cgroup=thing.path, uid=thing.uid, name=thing.command)
+
+
+def _matches_process(selector: Selector, process: Process) -> bool:
+    return selector.matches(unit=None, cgroup=process.cgroup, uid=process.uid, name=process.name)
+
+
+def _told(thing: Thing, who: Thing | Process, why: str) -> str:
+    return f"{why} it" if who is thing else f"it holds {who.name} (pid {who.pid}), which {why}"

@@ -11,9 +11,6 @@ from resourced.snapshot.processes import FIRST_PERSON_UID, Process
 MOST_SHOWN = 100
 """Candidates that a decision lists; a machine may have thousands of processes."""
 
-UNKILLABLE_SECONDS = 60.0
-"""How long something that was chosen and is still there is passed over."""
-
 
 def total_of(population: Population) -> float | None:
     """Return all that the machine has of the resource; None if unknown or without a total."""
@@ -45,13 +42,13 @@ def rank(population: Population, rule: Rule, tried: dict[str, float]) -> list[Ca
     Args:
         population: Who lives on the machine.
         rule: Says scope, strategies and what must be gained.
-        tried: Seconds since something was chosen, by key.
+        tried: Seconds since somebody was chosen in vain, by key.
     """
     things = gather(population, rule.scope)
     priorities = rule.shield.priorities
     for thing in things:
         for selector, priority in priorities:
-            if selector.matches(unit=thing.unit, cgroup=thing.path, uid=thing.uid, name=thing.name):
+            if selector.matches(unit=thing.unit, cgroup=thing.path, uid=thing.uid, name=thing.command):
                 thing.priority = priority
                 break
     tick = population.tick
@@ -84,7 +81,7 @@ def _note(thing: Thing, least: float, tried: dict[str, float]) -> str | None:
     if thing.usage <= 0 or thing.usage < least:
         return f"{_PASSED}too little would be gained"
     since = tried.get(thing.key)
-    if since is not None and since < UNKILLABLE_SECONDS:
+    if since is not None:
         return f"{_PASSED}it was chosen {since:.0f} s ago and is still there"
     if thing.members and all(_stuck(each) for each in thing.members):
         return f"{_PASSED}it waits for I/O without interruption and would not die now"

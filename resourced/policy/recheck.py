@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from resourced.decision import Candidate, Decision, Mode, Phase
-from resourced.policy.candidates import Population, Thing, gather
+from resourced.policy.candidates import Population, Thing, gather, population_of
 from resourced.policy.judge import Judgement
 from resourced.policy.observation import Tick
 from resourced.policy.protection import protection
@@ -71,11 +71,10 @@ def look_again(
     if rule is None:
         return Look(Need.OVER)
     need, tick = _need(judgement, decision), judgement.tick
-    gpu = decision.instance if rule.instance_label == "hw.id" else None
-    population = Population(tick, rule.resource, gpu)
+    population = population_of(tick, rule, decision.instance)
     thing = _find(population, candidate)
-    left = left_of(tick, rule.resource, gpu)
-    earlier = left_of(before.tick, rule.resource, gpu) if before is not None else None
+    left = left_of(tick, rule.resource, population.gpu)
+    earlier = left_of(before.tick, rule.resource, population.gpu) if before is not None else None
     elapsed = tick.monotonic_seconds - before.tick.monotonic_seconds if before is not None else 0.0
     return Look(
         need,
@@ -137,4 +136,5 @@ def _need(judgement: Judgement, decision: Decision) -> Need:
 def _find(population: Population, candidate: Candidate | None) -> Thing | None:
     if candidate is None:
         return None
-    return next((each for each in gather(population, candidate.scope) if each.key == candidate.key), None)
+    wanted = candidate.key, candidate.gpu  # one process may be a candidate on several GPUs
+    return next((each for each in gather(population, candidate.scope) if (each.key, each.gpu) == wanted), None)

@@ -111,9 +111,13 @@ class Replay:
         self._gap = gap_seconds
         self._decisions: list[Decision] = []
         self._watch = Watch()
+        self._sequence = 0
 
     def see(self, tick: Tick) -> None:
-        """Judge the next tick."""
+        """Judge the next tick; where samples are numbered anew the daemon was started again."""
+        if tick.sequence < self._sequence:
+            self._state = self._state.after_restart()
+        self._sequence = tick.sequence
         judgement = judge(self._state, tick, self._rules, gap_seconds=self._gap)
         self._state = judgement.state
         self._decisions += judgement.decisions

@@ -1,8 +1,10 @@
 """A rule, compiled: thresholds in base units, conditions as a tree over numbered leaves."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import lru_cache
 
 from resourced.decision import Level, Mode, Scope, Step
 from resourced.policy.expression import Expression
@@ -104,22 +106,38 @@ class Selector:
     processes: tuple[str, ...] = ()
     """Command names."""
 
-    def matches(self, *, unit: str | None, cgroup: str | None, uid: int | None, name: str) -> bool:
-        """Return whether something with these properties is selected."""
-        if not (self.units or self.slices or self.users or self.processes):
-            return False
-        parts = cgroup.split("/") if cgroup else []
+    def __bool__(self) -> bool:
+        """Return whether anybody at all is meant."""
+        return bool(self.units or self.slices or self.users or self.processes)
+
+    def matches(self, *, unit: str | None, cgroup: str | None, uid: int | None, name: str | None) -> bool:
+        """Return whether something with these properties is selected.
+
+        Args:
+            unit: Its systemd unit.
+            cgroup: Path of its cgroup.
+            uid: Its user.
+            name: Its command name; None for what is no process.
+        """
         return (
-            (unit is not None and _any_match(self.units, unit))
-            or any(_any_match(self.units, part) for part in parts if not part.endswith(".slice"))
-            or any(_any_match(self.slices, part) for part in parts if part.endswith(".slice"))
-            or (uid is not None and _any_match(self.users, str(uid)))
-            or _any_match(self.processes, name)
+            (name is not None and bool(self.processes) and any_of(self.processes).match(name) is not None)
+            or (uid is not None and bool(self.users) and any_of(self.users).match(str(uid)) is not None)
+            or (unit is not None and bool(self.units) and any_of(self.units).match(unit) is not None)
+            or (cgroup is not None and bool(self.units or self.slices) and _leads(self.units, self.slices, cgroup))
         )
 
 
-def _any_match(patterns: tuple[str, ...], text: str) -> bool:
-    return any(fnmatchcase(text, pattern) for pattern in patterns)
+@lru_cache(maxsize=256)
+def any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Return one expression for all patterns: a machine has a thousand processes to be looked at."""
+    return re.compile("|".join(translate(pattern) for pattern in patterns) or r"(?!)")
+
+
+@lru_cache(maxsize=4096)
+def _leads(units: tuple[str, ...], slices: tuple[str, ...], cgroup: str) -> bool:
+    """Return whether a path leads through one of these units or slices."""
+    wanted = {False: any_of(units), True: any_of(slices)}
+    return any(wanted[part.endswith(".slice")].match(part) for part in cgroup.split("/"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +178,10 @@ class Rule:
     """Its comparisons by number."""
     instance_label: str | None
     """Label whose values are judged apart (a GPU, a mount); None for the machine as a whole."""
+    gpu: str | None
+    """UUID of the GPU on which somebody gives way; a pattern for that of the instance, None for any."""
+    user: str | None
+    """Id of the user of whom something gives way; a pattern for that of the instance, None for any."""
     clear_seconds: float
     """How long the condition must be gone before the rule is over."""
     cooldown_seconds: float
@@ -176,6 +198,10 @@ class Rule:
     """Strategies with weights."""
     rungs: tuple[Rung, ...]
     """The ladder."""
+    ladder_seconds: float
+    """How long a target is dealt with if all of it is taken."""
+    asking_seconds: float
+    """How long registered workloads may be awaited before its first step."""
     only: Selector | None
     """If given, nothing else may be pruned."""
     spare: Selector | None
@@ -187,3 +213,8 @@ class Rule:
     def prunes(self) -> bool:
         """Whether the rule asks for something to give way; a rule of level warn only speaks."""
         return self.level is not Level.WARN
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long after a decision its target is dealt with; 0 for a rule that does nothing by itself."""
+        return self.ladder_seconds if self.prunes and self.mode is Mode.ENFORCE else 0.0

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from resourced.decision import Decision, Phase
 from resourced.policy.binding import Binding
+from resourced.policy.chosen import Pruned, call_off, choose
 from resourced.policy.window import Window, empty
 
 VERSION = 1
@@ -47,19 +48,6 @@ class Standing(NamedTuple):
 
 
 IDLE = Standing()
-
-
-class Pruned(NamedTuple):
-    """A target chosen lately."""
-
-    time: float
-    """Monotonic time."""
-    gravity: int
-    """Gravity of the rule: 0 is hard."""
-    resource: str
-    """What was to be freed."""
-    key: str
-    """The candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +108,10 @@ class JudgeState:
             if f"{decision.rule}|{decision.instance}" in known
         )
         parked = {name: dict(list(part.items())[-_MOST_PARKED:]) for name, part in parts.items()}
+        # For a rule or an instance that is there no more, or may not act any more, nothing is done any more either.
+        acting, pruned = {each.key for each in binding.instances if each.rule.busy_seconds}, self.pruned
+        for by in {each.by for each in pruned} - acting:
+            pruned = call_off(pruned, by, self.last or 0.0)
         return JudgeState(
             self.started,
             self.last,
@@ -129,7 +121,7 @@ class JudgeState:
             leaves,
             instances,
             hot,
-            self.pruned,
+            pruned,
             decisions,
             parked,
         )
@@ -155,9 +147,11 @@ class JudgeState:
         if self.binding is None or decision.target is None:
             return self
         instances, decisions = list(self.instances), self.decisions
+        new = Pruned(decision.monotonic_seconds, gravity, resource, decision.target.key)
         for number, bound in enumerate(self.binding.instances):
             if (bound.rule.name, bound.name) == (decision.rule, decision.instance):
                 before, now = instances[number], decision.monotonic_seconds
+                new = new._replace(by=bound.key, busy=bound.rule.busy_seconds)
                 fired = before.phase in (Phase.FIRING, Phase.CLEARING)
                 instances[number] = before._replace(
                     phase=Phase.FIRING,
@@ -171,8 +165,8 @@ class JudgeState:
                 )
                 decisions = ((number, decision), *(each for each in decisions if each[0] != number))
         hot = frozenset(number for number, each in enumerate(instances) if each.phase is not Phase.INACTIVE)
-        pruned = Pruned(decision.monotonic_seconds, gravity, resource, decision.target.key)
-        return replace(self, instances=tuple(instances), hot=hot, decisions=decisions, pruned=(*self.pruned, pruned))
+        pruned = choose(self.pruned, new)
+        return replace(self, instances=tuple(instances), hot=hot, decisions=decisions, pruned=pruned)
 
     def to_json(self) -> str:
         """Return the state as text, for `from_json`."""

@@ -31,7 +31,8 @@ for = "200ms"
 cooldown = "200ms"
 min_gain = "60MiB"
 scope = "workload"
-steps = [{ step = "terminate", grace = "60s" }]
+# The second program is asked when this would have been over for the first.
+steps = [{ step = "terminate", grace = "1s" }]
 """
 # More than min_gain: before it holds that, it is set up to be told.
 HOLDS = "held = bytearray(80 << 20)\n"

@@ -1,5 +1,6 @@
 """The state machine once more, as plainly as it can be said: it keeps the whole past and works everything out anew."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -13,11 +14,26 @@ class Sample:
     value: float | None
 
 
+@dataclass
+class Choice:
+    """Somebody who was chosen."""
+
+    at: float
+    who: str
+    sure: bool
+    """Whether nobody else can have been dealt with at that moment."""
+    held_up: float = 0.0
+    """Seconds in which nothing was done while it was dealt with."""
+    over: bool = False
+    """Whether the rule has recovered since."""
+
+
 QUARTER_OF_AN_HOUR = 900
+MINUTE = 60
 
 
 class Reference:
-    """One rule with one comparison above a threshold."""
+    """One rule with one comparison above a threshold, and the people among whom it chooses, who never go."""
 
     def __init__(
         self,
@@ -31,6 +47,8 @@ class Reference:
         warmup: float = 0.0,
         level: str = "hard",
         enforced: bool = True,
+        ladder: float = 0.0,
+        people: Sequence[str] = (),
     ) -> None:
         self.threshold = threshold
         self.clear = clear
@@ -41,6 +59,9 @@ class Reference:
         self.warmup = warmup
         self.level = level
         self.enforced = enforced
+        self.ladder = ladder if enforced else 0.0
+        self.people = people
+        self.choices: list[Choice] = []
         self.past: list[Sample] = []
         self.verdicts: list[bool | None] = []
         self.phase = "inactive"
@@ -48,8 +69,12 @@ class Reference:
         self.decided: list[float] = []
         self.begun: list[float] = []
 
-    def see(self, at: float, value: float | None) -> bool:
-        """Take one sample; return whether a decision falls."""
+    def see(self, at: float, value: float | None) -> list[str | None]:
+        """Take one sample; return whom a decision names, None if nobody; nothing if none falls."""
+        if self.phase == "clearing":
+            for each in self.choices:
+                if self._under_way(each, self.past[-1].at):
+                    each.held_up += at - self.past[-1].at
         self.past.append(Sample(at, value))
         active = self.phase in ("firing", "clearing")
         limit = self.clear if active else self.threshold
@@ -59,23 +84,26 @@ class Reference:
             return self._active(at, holds)
         if self.decided and at - self.decided[-1] < self._cooldown(at):
             self.phase = "cooling"
-            return False
+            return []
         if holds and self._long_enough() and at - self.past[0].at >= self.warmup:
             self.phase = "firing"
             self.begun.append(at)
             return self._decide(at)
         self.phase = "pending" if holds else "inactive"
-        return False
+        return []
 
-    def _active(self, at: float, holds: Truth) -> bool:
+    def _active(self, at: float, holds: Truth) -> list[str | None]:
         if holds:
             self.phase = "firing"
-            return at - self.decided[-1] >= self._until_repeated(at) and self._decide(at)
+            busy = any(not each.over and at - each.at < self.ladder for each in self.choices)
+            return [] if busy or at - self.decided[-1] < self._until_repeated(at) else self._decide(at)
         if self.phase == "firing":
             self.phase, self.clearing_since = "clearing", at
         if at - self.clearing_since >= self.clear_for:
             self.phase = "cooling" if at - self.decided[-1] < self._cooldown(at) else "inactive"
-        return False
+            for each in self.choices:
+                each.over = True
+        return []
 
     def _cooldown(self, at: float) -> float:
         """It doubles with every beginning within a quarter of an hour, from the third on, up to eightfold."""
@@ -85,7 +113,7 @@ class Reference:
         return self.cooldown * {3: 2, 4: 4}.get(lately, 8)
 
     def _until_repeated(self, at: float) -> float:
-        """One that acts goes on after its cool-down; one that warns hourly; one that watches, ever more rarely."""
+        """One that acts goes on after its cool-down, one that warns hourly, and one that watches ever more rarely."""
         if self.level == "warn":
             return 3600.0
         if self.enforced:
@@ -95,9 +123,22 @@ class Reference:
             wait = min(3600.0, 2 * wait)
         return wait
 
-    def _decide(self, at: float) -> bool:
+    def _decide(self, at: float) -> list[str | None]:
+        """Name the first who was not dealt with in vain lately; who may have been named only comes again."""
         self.decided.append(at)
-        return True
+        newest = {each.who: each for each in self.choices}
+        free = [who for who in self.people if who not in newest or not self._in_vain(newest[who], at)]
+        if not free:
+            return [None]
+        sure = self.enforced and not any(self._under_way(each, at) for who, each in newest.items() if who != free[0])
+        self.choices.append(Choice(at, free[0], sure))
+        return [free[0]]
+
+    def _in_vain(self, choice: Choice, at: float) -> bool:
+        return choice.sure and not choice.over and at - choice.at < self.ladder + MINUTE
+
+    def _under_way(self, choice: Choice, at: float) -> bool:
+        return not choice.over and at - choice.at < self.ladder + choice.held_up
 
     def _long_enough(self) -> bool:
         credit = self._shared() if self.share < 1 else self._unbroken()

@@ -132,12 +132,38 @@ def test_defaults_are_for_rules_that_do_not_say() -> None:
     assert (said.warmup_seconds, said.cooldown_seconds) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("table", "settle", "expected"),
+    [
+        ({"level": "soft"}, 2, 10 + 5 + 15 + 10 + 2),
+        ({"level": "soft", "scope": "tree"}, 2, 10 + 10 + 2),
+        ({"level": "soft", "resource": "cpu"}, 2, 10 + 15 + 10 + 2),
+        ({"level": "hard"}, 2, 3 + 5 + 2),
+        ({"level": "hard"}, 0, 3 + 5 + 2),
+        ({"level": "hard"}, 4, 4 + 5 + 4),
+        ({"level": "hard", "steps": ["notify", "kill"]}, 20, 10 + 20 + 20),
+    ],
+)
+def test_how_long_a_ladder_takes(table: dict[str, Any], settle: float, expected: float) -> None:
+    (rule,) = compile_rules([config(**table)], mode=Mode.ENFORCE, defaults=Defaults(settle_seconds=settle))
+    assert rule.ladder_seconds == rule.busy_seconds == expected
+    (watching,) = compile_rules([config(**table)])
+    assert watching.busy_seconds == 0
+
+
 def test_users_are_found_by_name() -> None:
     (rule,) = rules(
         {"name": "r", "metric": "cpu.utilization", "above": 0.5, "only": {"users": ["root", "10*", "nobody-here"]}}
     )
     assert rule.only is not None
     assert rule.only.users == ("0", "10*", "nobody-here")
+
+
+def test_a_command_that_is_written_in_full_is_known_by_what_the_kernel_keeps_of_it() -> None:
+    written = ["gnome-terminal-server", "Runner.Listener", "gnome-terminal-*", "ä" * 9]
+    (rule,) = rules({"name": "r", "metric": "cpu.utilization", "above": 0.5, "except": {"processes": written}})
+    assert rule.spare is not None
+    assert rule.spare.processes == ("gnome-terminal-", "Runner.Listener", "gnome-terminal-*", "ä" * 7)
 
 
 def test_required_metrics_come_with_those_that_vouch_for_them() -> None:
@@ -172,6 +198,8 @@ def test_a_drop_in_replaces_what_it_names_and_a_condition_whole() -> None:
             {"all": [{"metric": "cpu.utilization", "above": 0.5}, {"metric": "cpu.utilization", "below": 0.4}]},
             "above and below",
         ),
+        ({"metric": "cpu.load_1m", "above": 9, "scope": "tree", "steps": ["throttle"]}, "throttle means nothing"),
+        ({"metric": "cpu.load_1m", "above": 9, "resource": "swap", "steps": ["reclaim"]}, "nothing for swap"),
         ({"metric": "no.such", "above": 1}, "there is no metric"),
     ],
 )
@@ -183,3 +211,6 @@ def test_lint(table: dict[str, Any], hint: str) -> None:
 def test_lint_finds_names_that_are_there_twice_and_nothing_in_a_good_rule() -> None:
     assert [each.severity for each in lint([config(), config()])] == ["error"]
     assert lint([config(**{"for": "10s"})]) == []
+    assert (
+        lint([config(level="soft", scope="tree"), config(name="s", level="soft", steps=["reclaim", "throttle"])]) == []
+    )

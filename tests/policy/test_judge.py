@@ -66,9 +66,13 @@ def test_while_cooling_nothing_is_decided_again() -> None:
     assert not last.verdict
 
 
-def test_an_enforced_rule_that_fires_on_decides_again_after_its_cooldown() -> None:
-    decisions, _ = run(use(*[0.95] * 15), rules(LOW))
-    assert [decision.sequence for decision in decisions] == [3, 8, 13]
+@pytest.mark.parametrize(("cooldown", "expected"), [("5s", [3, 13, 18]), ("10s", [3, 13, 23]), ("12s", [3, 15])])
+def test_an_enforced_rule_that_fires_on_decides_again_after_its_cooldown_and_its_ladder(
+    cooldown: str, expected: list[int]
+) -> None:
+    decisions, _ = run(use(*[0.95] * 25), rules(LOW | {"cooldown": cooldown}))
+    assert [decision.sequence for decision in decisions][: len(expected)] == expected
+    assert [each.target is not None for each in decisions] == [True] + [False] * (len(decisions) - 1)
 
 
 def test_a_rule_that_only_observes_repeats_itself_ever_more_rarely() -> None:
@@ -259,7 +263,10 @@ def test_a_hard_rule_does_not_wait_for_what_a_soft_one_did() -> None:
         LOW | {"name": "soft", "level": "soft", "for": "1s"}, LOW | {"name": "hard", "level": "hard", "for": "2s"}
     )
     decisions, _ = run(use(*[0.95] * 4), compiled)
-    assert [each.rule for each in decisions] == ["soft", "hard"]
+    assert [(each.rule, each.target.name if each.target else None) for each in decisions] == [
+        ("soft", "hog.service"),
+        ("hard", "hog.service"),
+    ]
 
 
 def test_a_new_configuration_takes_over_what_still_applies() -> None:
@@ -291,6 +298,18 @@ def test_a_decision_waits_no_longer_than_five_seconds_and_then_says_that_there_i
     assert decision.sequence == 8
     assert decision.target is None
     assert decision.reason == "there is nothing of the rule's scope"
+
+
+@pytest.mark.parametrize(
+    ("scope", "section"),
+    [("unit", "processes"), ("slice", "processes"), ("gpu_process", "processes"), ("workload", "cgroups")],
+)
+def test_it_waits_for_those_too_who_live_in_what_is_chosen(scope: str, section: str) -> None:
+    missing: dict[str, Any] = {section: None}
+    late = replace(HOG, **missing, collectors={**HOG.collectors, section: Health("stale")})
+    ticks = [tick(at, {"memory.utilization": 0.95}, late) for at in range(8)]
+    decisions, _ = run(ticks, rules(LOW | {"scope": scope}))
+    assert not decisions
 
 
 @pytest.mark.parametrize("status", ["absent", "off"])

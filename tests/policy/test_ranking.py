@@ -291,7 +291,7 @@ def test_configuration_protects_excepts_restricts_and_prefers() -> None:
     )
     assert names(found)[0] == "d.service"
     assert protected(found) == {"a.service": "the configuration protects it", "b.service": "rule r excepts it"}
-    assert names(ranked(machine, only={"users": ["7"], "processes": ["c*"]})) == ["c.service"]
+    assert names(ranked(machine, only={"users": ["7"], "units": ["c*"]})) == ["c.service"]
 
 
 @pytest.mark.parametrize(

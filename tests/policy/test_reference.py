@@ -13,6 +13,8 @@ from tests.policy.reference import Reference, plainly
 
 SERVICES = [cgroup(f"/a.slice/{name}.service", anonymous_bytes=GIB * 8, inode=n) for n, name in enumerate("ab")]
 HOG = snapshot(cgroups=SERVICES)
+LADDERS = {"hard": 3 + 5 + 2, "soft": 10 + 5 + 15 + 10 + 2, "warn": 0}
+"""Graces of the usual ladders, and 2 s to settle."""
 
 VALUES = st.sampled_from([0.2, 0.55, 0.7, 0.85, 0.95, 0.99, None, float("nan"), -1.0])
 STEPS = st.sampled_from([1.0, 1.0, 1.0, 1.0, 2.0, 0.25, 5.0, 31.0])
@@ -96,6 +98,8 @@ def _agree(samples: list[tuple[float, float | None]], table: dict[str, Any], mod
         warmup=table.get("warmup", 0.0),
         level=table["level"],
         enforced=mode is Mode.ENFORCE,
+        ladder=LADDERS[table["level"]],
+        people=[] if table["level"] == "warn" else ["a.service", "b.service"],
     )
     state, at = JudgeState.empty(), 0.0
     for number, (step, value) in enumerate(samples):
@@ -106,7 +110,8 @@ def _agree(samples: list[tuple[float, float | None]], table: dict[str, Any], mod
             state = JudgeState.from_json(state.to_json())
         possible = value is not None and 0 <= value <= 1
         expected = plain.see(at, value if possible else None)
-        assert (len(judgement.decisions), judgement.state.instances[0].phase.value) == (int(expected), plain.phase)
+        named = [each.target.name if each.target else None for each in judgement.decisions]
+        assert (named, judgement.state.instances[0].phase.value) == (expected, plain.phase)
 
 
 TREES = st.recursive(

@@ -202,7 +202,8 @@ def test_after_a_recovery_nobody_else_is_chosen_though_pressure_stays() -> None:
 
 
 def test_one_that_was_chosen_and_is_still_there_is_passed_over_for_a_while() -> None:
-    assert targets(lasting(crowd(8, 3), 80)) == ["job0", "job1", None, None, "job0", "job1"]
+    """The minute begins when the ladder ends, 10 s after the decision."""
+    assert targets(lasting(crowd(8, 3), 95)) == ["job0", "job1", None, None, None, "job0", "job1"]
 
 
 def test_who_only_observes_blames_the_same_one_again() -> None:

@@ -103,5 +103,5 @@ async def test_command_lines_are_of_the_processes_of_the_newest_sample() -> None
 
     lines = await service.command_lines([os.getpid(), 1, 999_999_999])
 
-    assert "pytest" in (lines[os.getpid()] or "")
+    assert "python" in (lines[os.getpid()] or "")
     assert (lines[1], lines[999_999_999]) == (None, None)

@@ -28,6 +28,8 @@ class Roots:
         Args:
             path: Below the root of the tree, as `names.name_of` writes it.
         """
+        if path.isascii():  # as nearly all are, hundreds of times a sample
+            return f"{self.cgroup}{path}".rstrip("/")
         return os.fsdecode(os.fsencode(self.cgroup) + raw_of(path)).rstrip("/")
 
 

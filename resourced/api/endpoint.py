@@ -208,7 +208,7 @@ class Border:
             scope["app"] = self
             await self._below(scope, receive, guarded)
         except ClientDisconnect:
-            return
+            await _part(scope, receive)
         except Exception as error:
             problem = self._explain(error, scope, caller)
             if started:
@@ -224,6 +224,15 @@ class Border:
         elif problem.refusal:
             self._context.refusals.note(who, problem.status, problem.detail, scope["method"], scope["path"])
         return problem
+
+
+async def _part(scope: Scope, receive: Receive) -> None:
+    """Cut off a caller who has left, and wait until the server knows: it would take no answer for a fault of ours."""
+    abort = scope.get("state", {}).get("abort")
+    if abort is not None:
+        abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 def _problem_of(error: Exception, scope: Scope) -> Problem:

@@ -46,13 +46,15 @@ class Turns:
         if self._free.locked() and self._waiting >= self._most:
             detail = f"{self._most} questions to the history wait already; ask again later"
             raise Problem(503, detail, headers={"retry-after": "5"}, refusal=True)
+        must_wait = self._free.locked()
         self._waiting += 1
         try:
             await self._free.acquire()
         finally:
             self._waiting -= 1
         try:
-            if gone():
+            # Who only closed his own side, having said all, looks as if he had left; he is answered as fast as may be.
+            if must_wait and gone():
                 raise ClientDisconnect
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._pool, partial(work, *args, **kwargs))

@@ -139,6 +139,24 @@ async def test_a_workload_that_listens_again_waits_for_no_question(tmp_path: Pat
             assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("busy_before", [False, True], ids=["at once", "after waiting"])
+async def test_who_closes_his_side_after_asking_is_no_fault(tmp_path: Path, *, busy_before: bool) -> None:
+    async with busy(tmp_path, query_threads=1, questions=3) as it, it.on.tcp() as client:
+        if busy_before:
+            await it.ask(client, 1, 1)
+        reader, writer = await asyncio.open_unix_connection(it.on.path)
+        writer.write(f"GET {QUESTION}9 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        writer.write_eof()
+        if busy_before:
+            await it.until(1, 1)
+        it.history.go_on.set()
+        answer = await reader.read()
+        writer.close()
+
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 200 ")
+    assert it.on.service.audited == []
+
+
 @pytest.mark.parametrize("more", [b"", b"GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n"])
 async def test_nothing_is_asked_for_somebody_who_has_left(tmp_path: Path, more: bytes) -> None:
     async with busy(tmp_path, query_threads=1, questions=3) as it, it.on.tcp() as client:

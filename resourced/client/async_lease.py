@@ -20,6 +20,9 @@ from resourced.client.lease import (
 )
 from resourced.client.workloads import PruneRequest
 
+_PARTING_SECONDS = 0.5
+"""How long what is under way at the end may take before it is cut off."""
+
 
 class AsyncLease(LeaseBase):
     """A registered workload; see `resourced.client.workload`.
@@ -36,6 +39,8 @@ class AsyncLease(LeaseBase):
         self._asked = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._calls: set[asyncio.Task[None]] = set()
+        self._listening: set[asyncio.Task[None]] = set()
+        self._endless: set[asyncio.Task[None]] = set()
 
     async def open(self) -> Self:
         """Register, and begin to listen.
@@ -51,9 +56,9 @@ class AsyncLease(LeaseBase):
                 await self._client.aclose()
                 raise
             Absence.tell(error)
-        self._start(self._tasks, self._listen())
+        self._listening.add(self._start(self._tasks, self._listen()))
         if self._settings.beat_seconds is not None:
-            self._start(self._tasks, self._beat(self._settings.beat_seconds))
+            self._endless.add(self._start(self._tasks, self._beat(self._settings.beat_seconds)))
         return self
 
     async def close(self) -> None:
@@ -61,6 +66,12 @@ class AsyncLease(LeaseBase):
         await asyncio.gather(*(task for task in self._calls if task is not asyncio.current_task()))
         if self._ends_with_us:
             await self.release()
+        # An answer is on its way, and who listens hears of the release and ends. Who is cancelled at the very moment at
+        # which something comes leaves an error in the program's log, by anyio.
+        going_on = self._endless if self._standing.released else self._endless | self._listening
+        ending = self._tasks - going_on
+        if ending:
+            await asyncio.wait(ending, timeout=_PARTING_SECONDS)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -178,7 +189,8 @@ class AsyncLease(LeaseBase):
                 with suppress(ClientError):  # the listener notices, too
                     await self._client.heartbeat(self.workload.id)
 
-    def _start(self, where: set[asyncio.Task[None]], coroutine: Coroutine[None, None, None]) -> None:
+    def _start(self, where: set[asyncio.Task[None]], coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine)
         where.add(task)
         task.add_done_callback(where.discard)
+        return task

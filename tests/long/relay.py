@@ -1,7 +1,7 @@
 """A TCP port that leads to a Unix socket, for programs that know only TCP."""
 
-import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,33 +10,44 @@ from pathlib import Path
 @contextlib.contextmanager
 def relay(path: Path) -> Iterator[int]:
     """Carry what comes to a port of the loopback to a Unix socket and back; yield the port."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as server:
+        thread = threading.Thread(target=_accept, args=(server, path))
+        thread.start()
+        try:
+            port: int = server.getsockname()[1]
+            yield port
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_unix_connection(str(path))
-        await asyncio.gather(carry(reader, far_writer), carry(far_reader, writer))
+def _accept(server: socket.socket, path: Path) -> None:
+    while True:
+        try:
+            near, _ = server.accept()
+        except OSError:
+            return
+        threading.Thread(target=_serve, args=(near, path), daemon=True).start()
 
-    async def listen() -> asyncio.Server:
-        return await asyncio.start_server(accept, "127.0.0.1", 0)
 
-    server = asyncio.run_coroutine_threadsafe(listen(), loop).result()
-    try:
-        port: int = server.sockets[0].getsockname()[1]
-        yield port
-    finally:
-        loop.call_soon_threadsafe(server.close)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0.01))
-        loop.close()
+def _serve(near: socket.socket, path: Path) -> None:
+    with near, socket.socket(socket.AF_UNIX) as far:
+        far.connect(str(path))
+        there = threading.Thread(target=_carry, args=(near, far), daemon=True)
+        there.start()
+        _carry(far, near)
+        there.join()
+
+
+def _carry(source: socket.socket, target: socket.socket) -> None:
+    """Carry what comes to its target; if that takes no more it is read all the same, or the answer would be lost."""
+    takes = True
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            try:
+                if takes:
+                    target.sendall(data)
+            except OSError:
+                takes = False
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)

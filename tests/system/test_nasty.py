@@ -20,6 +20,8 @@ RULE = """
 [policy]
 profile = "none"
 mode = "enforce"
+# The tests before have ended some, too.
+kill_limit = 100
 [actions]
 settle = "1s"
 [[rule]]

@@ -48,7 +48,7 @@ def test_it_still_sees_the_machine(machine: Machine) -> None:
 def test_it_tells_users_apart(machine: Machine) -> None:
     alice, bob = (int(machine.run(f"id -u {name}")) for name in ("alice", "bob"))
     for name in ("alice", "bob"):
-        machine.run(f"systemd-run -q --unit of-{name} -p User={name} sleep 300")
+        machine.run(f"systemd-run -q --unit of-{name} -p Type=exec -p User={name} sleep 300")
     try:
         seen = get(machine, "/resources/processes?fresh=1")["processes"]["items"]
         assert {each["uid"] for each in seen if each["name"] == "sleep"} >= {alice, bob}

@@ -8,8 +8,8 @@ character is written as one of 128 characters for private use, and so are the by
 
 import re
 
-_FIRST = 0xF780
-"""Of the characters that stand for the bytes 0x80 to 0xff."""
+SIGNS = range(0xF780, 0xF800)
+"""The characters that stand for the bytes 0x80 to 0xff."""
 _SURROGATES = 0xDC80
 """The same as Python has them."""
 _FOREIGN = re.compile("[\udc80-\udcff\uf780-\uf7ff]")
@@ -30,8 +30,8 @@ def raw_of(name: str) -> bytes:
 
 
 def _written(found: re.Match[str]) -> str:
-    return "".join(chr(byte - 0x80 + _FIRST) for byte in found[0].encode("utf-8", "surrogateescape"))
+    return "".join(chr(SIGNS[byte - 0x80]) for byte in found[0].encode("utf-8", "surrogateescape"))
 
 
 def _meant(found: re.Match[str]) -> str:
-    return chr(ord(found[0]) - _FIRST + _SURROGATES)
+    return chr(SIGNS.index(ord(found[0])) + _SURROGATES)

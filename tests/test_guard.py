@@ -22,6 +22,7 @@ from resourced.process import lock_memory
 from resourced.snapshot import Health
 from resourced.trigger import PressureTrigger
 from tests.actions.fakes import MEEK, STUBBORN, program, start_of
+from tests.attributes import set_attribute
 from tests.policy.fakes import GIB, MIB, process, rules, snapshot, tick
 
 TOTAL = 8 * GIB
@@ -102,6 +103,12 @@ class Machine:
     def show(self, pid: int) -> None:
         (self.root / str(pid)).symlink_to(f"/proc/{pid}")
 
+    def begin(self, *pids: int) -> None:
+        """Let the manager take a first sample of these processes, with half of the memory left."""
+        for pid in pids:
+            self.show(pid)
+        self.around.sample(0, 4 * GIB, *pids)
+
     def look(self, seconds: float = 0.1) -> float:
         self.now += seconds
         return self.guard.look(self.now)
@@ -119,9 +126,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine
 
 def test_who_has_grown_since_the_sample_is_asked_to_end(machine: Machine) -> None:
     with program(HUNGRY) as hungry, program() as innocent:
-        machine.show(innocent.pid)
-        machine.show(hungry.pid)
-        machine.around.sample(0, 4 * GIB, innocent.pid, hungry.pid)
+        machine.begin(innocent.pid, hungry.pid)
         machine.look()
         assert machine.around.deeds == []
 
@@ -138,9 +143,7 @@ def test_who_has_grown_since_the_sample_is_asked_to_end(machine: Machine) -> Non
 
 def test_who_is_to_be_left_alone_is_passed_over(machine: Machine) -> None:
     with program(HUNGRY) as hungry, program() as other:
-        machine.show(hungry.pid)
-        machine.show(other.pid)
-        machine.around.sample(0, 4 * GIB, hungry.pid, other.pid)
+        machine.begin(hungry.pid, other.pid)
         # Somebody has said no to a decision on it.
         machine.claims.backoff.leave(f"{hungry.pid}:{start_of(hungry.pid)}", machine.now, 900)
         machine.memory(500 * MIB)
@@ -155,16 +158,9 @@ def test_who_is_to_be_left_alone_is_passed_over(machine: Machine) -> None:
 
 def test_a_wish_that_came_since_the_sample_is_honoured(machine: Machine) -> None:
     with program(HUNGRY) as hungry, program() as innocent:
-        machine.show(innocent.pid)
-        machine.show(hungry.pid)
-        machine.around.sample(0, 4 * GIB, innocent.pid, hungry.pid)
+        machine.begin(innocent.pid, hungry.pid)
         machine.look()
-        group = machine.root / "cgroup" / f"job{hungry.pid}.service"
-        group.mkdir(parents=True)
-        try:
-            os.setxattr(group, "user.oomd_omit", b"1")
-        except OSError as error:
-            pytest.skip(f"this file system takes no extended attributes: {error}")
+        set_attribute(machine.root / "cgroup" / f"job{hungry.pid}.service", "user.oomd_omit")
         machine.memory(500 * MIB)
         machine.look()
 
@@ -202,9 +198,7 @@ def test_nobody_else_is_touched_while_one_is_dealt_with_and_there_is_no_time_lef
     machine: Machine,
 ) -> None:
     with program(HUNGRY) as first, program(HUNGRY) as second:
-        machine.show(first.pid)
-        machine.show(second.pid)
-        machine.around.sample(0, 4 * GIB, first.pid, second.pid)
+        machine.begin(first.pid, second.pid)
         machine.memory(500 * MIB)
         for _ in range(20):
             machine.look()
@@ -220,8 +214,7 @@ def test_nobody_else_is_touched_while_one_is_dealt_with_and_there_is_no_time_lef
 
 def test_when_nearly_nothing_is_left_nobody_is_asked(machine: Machine) -> None:
     with program(STUBBORN.replace("print", "data = bytearray(64 << 20)\nprint")) as hungry:
-        machine.show(hungry.pid)
-        machine.around.sample(0, 4 * GIB, hungry.pid)
+        machine.begin(hungry.pid)
         machine.memory(100 * MIB)
         machine.look()
 
@@ -232,8 +225,7 @@ def test_what_has_recovered_between_looking_and_acting_is_left_alone(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with program(HUNGRY) as hungry:
-        machine.show(hungry.pid)
-        machine.around.sample(0, 4 * GIB, hungry.pid)
+        machine.begin(hungry.pid)
         machine.memory(500 * MIB)
 
         def recovered() -> float:
@@ -271,8 +263,7 @@ def test_what_has_recovered_between_looking_and_acting_is_left_alone(
 def test_only_what_is_grave_enforced_and_free_to_be_ended_is(machine: Machine, changed: dict[str, object]) -> None:
     machine.around.compiled = rules({**CRITICAL, **changed})
     with program(HUNGRY) as hungry:
-        machine.show(hungry.pid)
-        machine.around.sample(0, 4 * GIB, hungry.pid)
+        machine.begin(hungry.pid)
         machine.memory(100 * MIB)
         for _ in range(3):
             machine.look()
@@ -286,8 +277,7 @@ def test_the_limit_of_ends_holds_for_the_guard_too(machine: Machine, monkeypatch
     for _ in range(10):
         machine.ledger.count_end(990.0, 600.0)
     with program(HUNGRY) as hungry:
-        machine.show(hungry.pid)
-        machine.around.sample(0, 4 * GIB, hungry.pid)
+        machine.begin(hungry.pid)
         machine.memory(500 * MIB)
         machine.look()
 
@@ -333,8 +323,7 @@ def test_the_less_is_left_the_sooner_it_looks_again(one: int, other: int) -> Non
 def test_it_acts_while_everybody_else_hangs(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     with program(HUNGRY) as hungry:
-        machine.show(hungry.pid)
-        machine.around.sample(0, 4 * GIB, hungry.pid)
+        machine.begin(hungry.pid)
         assert machine.around.base is not None
         machine.guard.settings = replace(machine.guard.settings, max_seconds=0.1)
         machine.guard.start()

@@ -1,7 +1,6 @@
 """The manager: ticks, verdicts, sharing of fresh samples, and what it reports."""
 
 import asyncio
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -21,6 +20,7 @@ from resourced.snapshot.cgroups import Cgroups
 from resourced.snapshot.cpu import Cpu
 from resourced.sources import Source
 from resourced.surroundings import SURROUNDINGS, read_surroundings
+from tests.attributes import set_attribute
 from tests.policy.fakes import cgroup
 from tests.test_monitor import ManualClock
 
@@ -176,10 +176,7 @@ def test_a_wish_that_came_since_the_last_sample_counts_and_is_recorded(
     )
     load.value = 0.95
     go_on(made, clock, 3)
-    try:
-        os.setxattr(tmp_path / "large.service", "user.oomd_omit", b"1")
-    except OSError as error:
-        pytest.skip(f"this file system takes no extended attributes: {error}")
+    set_attribute(tmp_path / "large.service", "user.oomd_omit")
     go_on(made, clock, 1)
     monitor.close()
 
@@ -351,14 +348,20 @@ def test_who_follows_sees_the_state_that_a_decision_came_from(
     assert seen == [Phase.FIRING]
 
 
-def test_a_state_that_was_judged_before_the_guard_decided_knows_nothing_of_it(
-    manager: ResourceManager, load: Load, clock: ManualClock, kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def decided_and_recovered(manager: ResourceManager, load: Load, clock: ManualClock, kept: Kept) -> Decision:
+    """Let a decision fall and its rule recover; return the decision."""
     load.value = 0.95
     go_on(manager, clock, 5)
     [decision] = kept.decisions
     load.value = 0.1
     go_on(manager, clock, 60)
+    return decision
+
+
+def test_a_state_that_was_judged_before_the_guard_decided_knows_nothing_of_it(
+    manager: ResourceManager, load: Load, clock: ManualClock, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decision = decided_and_recovered(manager, load, clock, kept)
     later = replace(decision, id="f" * 20, monotonic_seconds=clock.now)
     assert manager.knows(later)
 
@@ -375,12 +378,7 @@ def test_a_state_that_was_judged_before_the_guard_decided_knows_nothing_of_it(
 def test_a_decision_of_the_guard_counts_from_the_next_tick_on(
     manager: ResourceManager, load: Load, clock: ManualClock, kept: Kept
 ) -> None:
-    load.value = 0.95
-    go_on(manager, clock, 5)
-    [decision] = kept.decisions
-    load.value = 0.1
-    go_on(manager, clock, 60)
-    assert manager.state is not None
+    decision = decided_and_recovered(manager, load, clock, kept)
     later = replace(
         decision, id="f" * 20, monotonic_seconds=clock.now, target=Candidate(Scope.PROCESS, "7:1", "hog", usage=1.0)
     )

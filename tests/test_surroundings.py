@@ -3,10 +3,9 @@
 import os
 from pathlib import Path
 
-import pytest
-
 from resourced.collectors.base import Roots
 from resourced.surroundings import Preferences, read_myself
+from tests.attributes import set_attribute
 
 
 def test_the_process_knows_itself_and_its_ancestors() -> None:
@@ -28,22 +27,13 @@ def test_the_way_up_ends_at_the_first_process_and_at_a_loop(tmp_path: Path) -> N
     assert myself.cgroup == "/system.slice/resourced.service"
 
 
-def wish(directory: Path, name: str, value: bytes = b"1") -> None:
-    """Set an extended attribute on a cgroup, which is made if it is not there."""
-    directory.mkdir(exist_ok=True)
-    try:
-        os.setxattr(directory, name, value)
-    except OSError as error:
-        pytest.skip(f"this file system takes no extended attributes: {error}")
-
-
 def test_wishes_of_owners_are_read_from_extended_attributes(tmp_path: Path) -> None:
-    wish(tmp_path / "a.service", "user.oomd_omit")
-    wish(tmp_path / "b.service", "user.oomd_avoid")
-    wish(tmp_path / "c.service", "user.oomd_avoid", b"0")
-    wish(tmp_path / "d.service", "user.oomd_avoid")
-    wish(tmp_path / "d.service", "user.oomd_omit")
-    wish(tmp_path / "e.service", "user.something_else")
+    set_attribute(tmp_path / "a.service", "user.oomd_omit")
+    set_attribute(tmp_path / "b.service", "user.oomd_avoid")
+    set_attribute(tmp_path / "c.service", "user.oomd_avoid", b"0")
+    set_attribute(tmp_path / "d.service", "user.oomd_avoid")
+    set_attribute(tmp_path / "d.service", "user.oomd_omit")
+    set_attribute(tmp_path / "e.service", "user.something_else")
     paths = ["/", *(f"/{name}.service" for name in "abcde"), "/gone.service"]
     found = Preferences(Roots(cgroup=tmp_path), paths)
     assert {path: each.kind for path, each in found.items()} == {
@@ -61,9 +51,9 @@ def test_a_wish_is_read_when_it_is_asked_for_and_kept_for_the_record(tmp_path: P
         (tmp_path / name).mkdir()
     found = Preferences(Roots(cgroup=tmp_path), ["/a.service", "/b.service"])
     assert found.get("/a.service") is None
-    wish(tmp_path / "a.service", "user.oomd_omit")
-    wish(tmp_path / "b.service", "user.oomd_omit")
-    wish(tmp_path / "new.service", "user.oomd_omit")
+    set_attribute(tmp_path / "a.service", "user.oomd_omit")
+    set_attribute(tmp_path / "b.service", "user.oomd_omit")
+    set_attribute(tmp_path / "new.service", "user.oomd_omit")
     assert "/b.service" in found, "it was set before anybody asked"
     assert found["/new.service"].kind == "omit", "whoever is not among those known may be asked for"
     assert list(found) == ["/b.service"], "what was judged by is what is recorded"

@@ -12,6 +12,7 @@ import pytest
 from resourced.precedence import go_first
 from resourced.unyielding import UnyieldingReader
 from tests.actions.fakes import program
+from tests.attributes import set_attribute
 
 _LONG_SECONDS = 5.0
 
@@ -74,11 +75,8 @@ def test_all_names_of_a_directory_are_listed(tmp_path: Path, *, glibc: bool) -> 
 
 def test_an_attribute_is_what_was_set_and_unknown_where_none_is(tmp_path: Path) -> None:
     reader, path = UnyieldingReader(), os.fsencode(tmp_path)
-    try:
-        os.setxattr(path, "user.short", b"1")
-        os.setxattr(path, "user.longer", b"x" * 17)
-    except OSError as error:
-        pytest.skip(f"this file system takes no extended attributes: {error}")
+    set_attribute(tmp_path, "user.short")
+    set_attribute(tmp_path, "user.longer", b"x" * 17)
 
     assert reader.attribute(path, b"user.short") == b"1"
     assert reader.attribute(path, b"user.longer") is None

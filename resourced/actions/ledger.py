@@ -17,7 +17,7 @@ from resourced.decision import Step
 from resourced.errors import ActionFailed, TargetGone
 
 VERSION = 1
-_WEIGHTS = "io.weight", "io.bfq.weight"
+IO_WEIGHTS = ("io.weight", "io.bfq.weight")
 """Files whose first line is what holds by default; those of single devices follow and are never changed."""
 
 
@@ -153,7 +153,7 @@ class Ledger:
         cgroup = CgroupHandle(change.path, change.inode, self._roots)
         try:
             now = cgroup.read(change.file)
-            if change.file.endswith(_WEIGHTS) and now is not None:
+            if change.file in IO_WEIGHTS and now is not None:
                 now = now.partition("\n")[0]
             if now == change.original:
                 return f"{change.file} is {change.original} as before"

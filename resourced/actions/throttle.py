@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from resourced.actions.base import Order
 from resourced.actions.handles import CgroupHandle
-from resourced.actions.ledger import Change
+from resourced.actions.ledger import IO_WEIGHTS, Change
 from resourced.clock import Clock, SystemClock
 from resourced.decision import Step
 from resourced.errors import ActionFailed, StepImpossible
@@ -90,7 +90,7 @@ class Throttle:
         return " and ".join(told) or "its limits are lower already"
 
     def _io(self, order: Order, cgroup: CgroupHandle) -> str:
-        for name in ("io.weight", "io.bfq.weight"):
+        for name in IO_WEIGHTS:
             before = cgroup.read(name)
             if before is not None:
                 original = before.splitlines()[0] if before else "default 100"

@@ -26,8 +26,12 @@ class Target:
 
 def candidates(environment: Mapping[str, str]) -> list[Path]:
     """Return the sockets at which a daemon may listen, the system's first."""
-    runtime = environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
-    return [SYSTEM_SOCKET, Path(runtime) / "resourced/resourced.sock"]
+    return [SYSTEM_SOCKET, runtime_of(environment) / "resourced/resourced.sock"]
+
+
+def runtime_of(environment: Mapping[str, str]) -> Path:
+    """Return the run-time directory of this user, whom cron or ssh may not have told."""
+    return Path(environment.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
 
 
 def find_target(target: str | None = None, environment: Mapping[str, str] = os.environ) -> Target:

@@ -14,10 +14,6 @@ def main() -> None:
 
     fill_streams()
     code = run(sys.argv[1:])
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        code = Exit.PIPE_CLOSED
     if code == Exit.PIPE_CLOSED:
         drop_output()
     raise SystemExit(code)

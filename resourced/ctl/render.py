@@ -7,6 +7,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
+from resourced.names import SIGNS
 from resourced.quantities import format_duration, format_size
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -16,7 +17,7 @@ SCALE_WIDTH = 12
 _DAY_SECONDS = 86400
 _CONTROL = {
     **dict.fromkeys((*range(32), *range(127, 160), *range(0x2028, 0x202F), *range(0x2066, 0x206A)), "�"),
-    **{0xF780 + byte - 0x80: f"\\x{byte:02x}" for byte in range(0x80, 0x100)},
+    **{sign: f"\\x{byte:02x}" for byte, sign in enumerate(SIGNS, 0x80)},
 }
 """Names come from processes and units, which anybody may choose; none may move the cursor, begin a line, or turn the
 order of what follows. A byte that is no character, for which `resourced.names` has a sign, is shown as its number."""

@@ -28,6 +28,8 @@ def run(arguments: Sequence[str]) -> int:
         code = ended.code if isinstance(ended.code, int) else Exit.FAILED
         if sys.stdout is not output:  # click meets the broken pipe first, covers standard output, and ends with 1
             code = Exit.PIPE_CLOSED
+    except BrokenPipeError:
+        code = Exit.PIPE_CLOSED
     except OSError as error:
         if not told_unwritable("resourcectl", error):
             raise

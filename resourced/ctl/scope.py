@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from resourced.client.target import runtime_of
 from resourced.quantities import parse_size
 
 _BOOTED = Path("/run/systemd/system")
@@ -59,7 +60,7 @@ def unavailable(manager: str, environ: Mapping[str, str]) -> str | None:
         return "systemd does not run this machine"
     if shutil.which("systemd-run", path=environ.get("PATH")) is None:
         return "systemd-run is not installed"
-    if manager == "user" and not os.path.isdir(_runtime(environ) / "systemd"):  # noqa: PTH112 - may be another user's
+    if manager == "user" and not os.path.isdir(runtime_of(environ) / "systemd"):  # noqa: PTH112 - may be another user's
         return "this user's service manager does not run (loginctl enable-linger starts it)"
     return None
 
@@ -91,9 +92,5 @@ def arguments(limits: Limits, manager: str, name: str, command: list[str]) -> li
 
 def environment() -> dict[str, str]:
     """Return what a session of ssh or cron lacks to find its user's manager."""
-    runtime = _runtime(os.environ)
+    runtime = runtime_of(os.environ)
     return {"XDG_RUNTIME_DIR": str(runtime)} if os.getuid() != 0 and os.access(runtime, os.X_OK) else {}
-
-
-def _runtime(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")

@@ -1,6 +1,7 @@
 """The thread in which steps are taken: what it does for people, and how it ends."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 
 import pytest
@@ -21,8 +22,10 @@ def executor(told: list[str]) -> Executor:
     return Executor(Settings(), told.append)
 
 
-def test_what_nobody_waits_for_any_more_is_not_done(executor: Executor, told: list[str]) -> None:
-    busy, may_end, done = threading.Event(), threading.Event(), []
+@pytest.fixture
+def let_go(executor: Executor) -> Iterator[threading.Event]:
+    """Start the thread and keep it busy with a step; yield what ends that."""
+    busy, may_end = threading.Event(), threading.Event()
 
     def long(_: Machine) -> None:
         busy.set()
@@ -31,10 +34,18 @@ def test_what_nobody_waits_for_any_more_is_not_done(executor: Executor, told: li
     executor.start(FakeWorld())
     executor.post(long)
     assert busy.wait(PATIENCE_SECONDS)
+    yield may_end
+    may_end.set()
+
+
+def test_what_nobody_waits_for_any_more_is_not_done(
+    executor: Executor, let_go: threading.Event, told: list[str]
+) -> None:
+    done: list[str] = []
     given_up = executor.ask(lambda _: done.append("given up"))
     wanted = executor.ask(lambda _: done.append("wanted"))
     assert given_up.cancel()
-    may_end.set()
+    let_go.set()
     wanted.result(PATIENCE_SECONDS)
 
     assert done == ["wanted"]
@@ -45,23 +56,15 @@ def test_what_nobody_waits_for_any_more_is_not_done(executor: Executor, told: li
 
 
 def test_what_was_given_up_does_not_keep_the_end_from_putting_things_back(
-    executor: Executor, told: list[str], monkeypatch: pytest.MonkeyPatch
+    executor: Executor, let_go: threading.Event, told: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    busy, may_end, ended = threading.Event(), threading.Event(), []
+    ended: list[str] = []
     monkeypatch.setattr(Machine, "end", lambda _: ended.append("put back"))
-
-    def long(_: Machine) -> None:
-        busy.set()
-        assert may_end.wait(PATIENCE_SECONDS)
-
-    executor.start(FakeWorld())
-    executor.post(long)
-    assert busy.wait(PATIENCE_SECONDS)
     given_up = executor.ask(lambda _: None)
     stopping = threading.Thread(target=executor.stop, args=(PATIENCE_SECONDS,))
     stopping.start()
     given_up.cancel()
-    may_end.set()
+    let_go.set()
     stopping.join()
 
     assert ended == ["put back"]

@@ -6,11 +6,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from resourced.config import LogConfig
 from resourced.ctl import Exit
+from resourced.ctl.daemon import _LEVELS
 from resourced.ctl.run import run
+from resourced.journal import LEVELS
 from tests.client.fakes import DECISION, OUTLOOK, FakeDaemon
 from tests.ctl.speaking import told
 
@@ -191,3 +195,7 @@ def test_why_tells_in_a_sentence_and_shows_what_is_compared(daemon: FakeDaemon) 
 def test_why_gives_the_reason(daemon: FakeDaemon, changed: dict[str, object], said: str) -> None:
     daemon.answers["GET /prune?"] = (200, {**json.loads(json.dumps(asdict(OUTLOOK))), **changed})
     assert said in told("why", "hog.service").splitlines()[0]
+
+
+def test_the_levels_of_the_log_are_those_of_the_daemon() -> None:
+    assert sorted(_LEVELS) == sorted(LEVELS) == sorted(get_args(LogConfig.model_fields["level"].annotation))

@@ -93,7 +93,9 @@ class _Among:
 
     def __init__(self, target: Target) -> None:
         cgroup = target.cgroup
-        self._pids = set(cgroup.pids()) if cgroup is not None else {each.pid for each in target.processes}
+        self._starts: dict[int, int | None] = {each.pid: each.start_time_ticks for each in target.processes}
+        if cgroup is not None:
+            self._starts = dict.fromkeys(cgroup.pids())
         self._inside = f"{cgroup.path}/" if cgroup is not None else None
         paths = [cgroup.path] if cgroup is not None else [each.cgroup(target.roots) for each in target.processes]
         self._paths = {path for path in paths if path is not None}
@@ -101,7 +103,7 @@ class _Among:
     def has(self, change: Change) -> bool:
         """Return whether a process of the target stands still by a change."""
         if change.path is None:
-            return change.pid in self._pids
+            return change.pid in self._starts and self._starts[change.pid] in (None, change.start_time_ticks)
         frozen = f"{change.path}/"
         above = any(f"{path}/".startswith(frozen) for path in self._paths)
         return above or (self._inside is not None and frozen.startswith(self._inside))

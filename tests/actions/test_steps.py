@@ -207,6 +207,18 @@ def test_who_stands_still_because_of_another_rule_is_thawed_before_it_is_asked_t
         assert world.ledger.changes == ()
 
 
+def test_a_number_that_was_anothers_who_was_stopped_keeps_nobody(world: FakeWorld) -> None:
+    with program() as process:
+        candidate = process_candidate(process.pid)
+        ACTIONS[Step.FREEZE].take(order_for(world, replace(candidate, key="tree")))
+        [change] = world.ledger.changes
+        target = order_for(world, candidate).target
+        assert holds_on(world.ledger, target) == (change,)
+        world.ledger.changes = (replace(change, start_time_ticks=1),)
+
+        assert holds_on(world.ledger, target) == ()
+
+
 def test_what_keeps_a_target_from_answering_is_found_above_it_and_below(world: FakeWorld, tmp_path: Path) -> None:
     outer, other = cgroup_of(tmp_path, "a.slice"), cgroup_of(tmp_path, "b.service")
     inner = cgroup_of(tmp_path / "a.slice", "c.service")

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.bench.report import table
 from tests.system.storm.daemons import KEEPERS
-from tests.system.storm.trial import SCENARIOS
+from tests.system.storm.trial import SCENARIOS, STORM_SECONDS
 
 _HEAD = (
     *("scenario", "swap", "daemon", "runs", "kernel OOM kills", "innocents dead", "runaway"),
@@ -68,7 +68,7 @@ def _fate(run: dict[str, Any]) -> str:
         return "goes on"
     if run["oom_seconds"] >= 0 and "(storm-runaway)" in run["kernel"]:
         return "by the kernel"
-    return "ended itself" if run["ended_seconds"] >= 89 else "ended"
+    return "ended itself" if run["ended_seconds"] >= STORM_SECONDS[run["scenario"]] - 1 else "ended"
 
 
 def _reaction(run: dict[str, Any]) -> float | None:

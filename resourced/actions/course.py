@@ -30,6 +30,8 @@ class Status(StrEnum):
     """A step was taken and its effect is awaited, or the next one is due."""
     WATCHING = "watching"
     """Nothing more is done; what can be undone is, when the rule has recovered."""
+    EASING = "easing"
+    """The rule has recovered; limits are loosened step by step as long as the target takes all it is given."""
     OVER = "over"
     """Done with."""
 

@@ -12,6 +12,8 @@ from resourced.policy import Look, Need, Rule, Rung
 
 _VETOED_SECONDS = 900.0
 """How long a target of which somebody said no is left alone."""
+_HOLDING = (Status.RUNNING, Status.WATCHING, Status.EASING)
+"""What was done to targets of these stays in force."""
 
 
 class Intake:
@@ -65,6 +67,7 @@ class Intake:
         for each in busy:
             if each.candidate.key == decision.target.key:
                 self._go_on(each, course, now)
+        self._take_over(course)
         self.courses.append(course)
 
     def adopt(self, decision: Decision, target: Target, step: Step, detail: str, look: Look, began: float) -> None:
@@ -89,6 +92,7 @@ class Intake:
         before = Pending(step, detail, began, look.left, look.usage)
         course.asked = Asked(decision.id, (), before, began, over=True)  # there was no time to ask
         self._world.claims.release(rule.resource, decision.target.key)
+        self._take_over(course)
         self.courses.append(course)
         order = list(Step)
         course.taken = [each.step for each in rule.rungs if order.index(each.step) < order.index(step)]
@@ -111,6 +115,7 @@ class Intake:
             raise ActionRefused(
                 f"{course.candidate.name} is being dealt with already, for decision {other.decision.id}"
             )
+        self._take_over(course)
         course.status, course.due, course.approved_by = Status.RUNNING, self._now(), who
         self._tell.event("approved", course, caller=who)
 
@@ -178,9 +183,15 @@ class Intake:
             course.due = max(now, course.asked.due)
         self._supersede(before)
 
+    def _take_over(self, course: Course) -> None:
+        """Leave what is being put back step by step as it is by now: its target is dealt with again."""
+        for each in self._with(Status.EASING):
+            if (each.candidate.key, each.resource) == (course.candidate.key, course.resource):
+                self._supersede(each)
+
     def _supersede(self, course: Course) -> None:
         for pending in course.pending:
-            self._tell.effect(course, pending, None, "a graver decision went on from there")
+            self._tell.effect(course, pending, None, "another decision went on from there")
         self._close(course)
 
     def _close(self, course: Course, why: str = "nothing more is asked") -> None:
@@ -194,7 +205,7 @@ class Intake:
             course.target = None
 
     def _held_keys(self) -> frozenset[str]:
-        return frozenset(each.candidate.key for each in self._with(Status.RUNNING, Status.WATCHING))
+        return frozenset(each.candidate.key for each in self._with(*_HOLDING))
 
     def _with(self, *statuses: Status) -> list[Course]:
         return [each for each in self.courses if each.status in statuses]

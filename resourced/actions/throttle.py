@@ -17,6 +17,9 @@ _WEIGHT = "10"
 """A tenth of what others have by default."""
 _STEP_SHARE = 0.01
 """memory.high follows use downwards in steps of at least one percent: each step is synced to disk."""
+_EASE_SHARE = 1 / 64
+"""So much of what the machine has left is given at a time to a target that takes all it is given."""
+_LEAST_EASE = 1024**2
 
 
 class Throttle:
@@ -46,6 +49,16 @@ class Throttle:
         if order.target.cgroup is not None and order.resource in ("memory", "swap"):
             self._follow(order, order.target.cgroup)
 
+    def ease(self, order: Order, left: float | None) -> bool:
+        """Raise memory.high a little while the target takes all it is given.
+
+        What has recovered only because it is held back would take the rest of the machine in the moment that it is let
+        go. Raised so, the rule fires again long before, with the limit still there.
+        """
+        if order.target.cgroup is None or order.resource not in ("memory", "swap") or left is None:
+            return False
+        return self._raise(order, order.target.cgroup, max(_LEAST_EASE, round(left * _EASE_SHARE)))
+
     def _limits(self) -> dict[str, Callable[[Order, CgroupHandle], str]]:
         return {"memory": self._memory, "swap": self._memory, "cpu": self._cpu, "io": self._io}
 
@@ -64,13 +77,20 @@ class Throttle:
 
         Never below, for that would make the kernel look for memory in vain, and never where somebody else has set it.
         """
-        use, now = cgroup.read_int("memory.current"), cgroup.read("memory.high")
-        mine = next((each for each in order.ledger.of(order.target.key) if each.file == "memory.high"), None)
-        if use is None or now is None or mine is None or now not in mine.written or not now.isdecimal():
-            return
-        high = _pages(use)
-        if high < int(now) * (1 - _STEP_SHARE):
-            self._set(order, cgroup, "memory.high", mine.original or "max", str(high))
+        use, limit = cgroup.read_int("memory.current"), _own_limit(order, cgroup)
+        if use is not None and limit is not None and (high := _pages(use)) < limit[0] * (1 - _STEP_SHARE):
+            self._set(order, cgroup, "memory.high", limit[1], str(high))
+
+    def _raise(self, order: Order, cgroup: CgroupHandle, step: int) -> bool:
+        """Raise memory.high by a step if less than half of one is unused; return whether it was."""
+        use, limit = cgroup.read_int("memory.current"), _own_limit(order, cgroup)
+        if use is None or limit is None or limit[0] - use >= step / 2:
+            return False
+        high = _pages(limit[0] + step)
+        if limit[1].isdecimal() and int(limit[1]) <= high:
+            return False  # as it was before
+        self._set(order, cgroup, "memory.high", limit[1], str(high))
+        return True
 
     def _cpu(self, order: Order, cgroup: CgroupHandle) -> str:
         maximum, weight = cgroup.read("cpu.max"), cgroup.read("cpu.weight")
@@ -107,6 +127,15 @@ class Throttle:
             raise ActionFailed(f"{cgroup.path}/{file} can't be written")
         order.ledger.remember(change_of(order, self.step, self._clock, cgroup, (file, original, value)))
         cgroup.write(file, value)
+
+
+def _own_limit(order: Order, cgroup: CgroupHandle) -> tuple[int, str] | None:
+    """Return the memory.high that we have set and what was there before; None if it isn't ours (any more)."""
+    mine = next((each for each in order.ledger.of(order.target.key) if each.file == "memory.high"), None)
+    now = cgroup.read("memory.high")
+    if now is None or mine is None or now not in mine.written or not now.isdecimal():
+        return None
+    return int(now), mine.original or "max"
 
 
 def change_of(

@@ -124,6 +124,8 @@ class Counted:
     clock: ManualClock
     errors: dict[str, Exception] = field(default_factory=dict)
     pressed: int = 0
+    eases: bool = False
+    """Whether the target takes all it is given when it is let go a little."""
 
     def take(self, order: Order) -> str:
         error = self.errors.get(order.target.name) or self.errors.get(self.step.value)
@@ -134,6 +136,9 @@ class Counted:
 
     def press(self, order: Order) -> None:
         self.pressed += 1
+
+    def ease(self, order: Order, left: float | None) -> bool:
+        return self.eases
 
 
 class FakeTarget(Target):

@@ -168,7 +168,7 @@ def test_nobody_hides_however_deep(tmp_path: Path, names: list[str]) -> None:
 
     try:
         assert handle.pids() == [999, *range(1000, 1000 + len(names))]
-        assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
+        assert sum(1 for _ in Path("/proc/self/fd").iterdir()) <= before
     finally:
         gone(tmp_path / "a.service")
         handle.close()

@@ -98,6 +98,10 @@ class Courses(RuleBasedStateMachine):
         if error is not None:
             self.world.counted[step].errors[step.value] = error
 
+    @rule(eases=st.booleans())
+    def change_appetite(self, *, eases: bool) -> None:
+        self.world.counted[Step.THROTTLE].eases = eases
+
     @rule(modes=st.sampled_from(["all", "without soft", "observing"]))
     def reload(self, modes: str) -> None:
         kept = [each for name, each in RULES.items() if not (modes == "without soft" and name == "soft")]

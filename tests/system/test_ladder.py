@@ -12,6 +12,7 @@ GROUP = "/sys/fs/cgroup/system.slice/hog.service"
 HOG = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); held = bytearray(200 << 20); time.sleep(3600)"
 )
+GROWING = "import time; held = [(bytearray(8 << 20), time.sleep(0.4)) for _ in range(60)]; time.sleep(3600)"
 RULE = """
 [policy]
 profile = "none"
@@ -35,7 +36,8 @@ WHOLE = ", ".join(
     f'{{ step = "{step}", grace = "{grace}s" }}'
     for step, grace in (("notify", 1), ("reclaim", 2), ("throttle", 3), ("freeze", 3), ("terminate", 5), ("kill", 5))
 )
-MILD = '{ step = "throttle", grace = "2s" }, { step = "freeze", grace = "600s" }'
+THROTTLE = '{ step = "throttle", grace = "2s" }'
+MILD = THROTTLE + ', { step = "freeze", grace = "600s" }'
 
 
 @pytest.fixture
@@ -53,8 +55,8 @@ def rule(machine: Machine, left: int, steps: str, mode: str = "enforce") -> None
     configure(machine, DROP_IN, RULE.format(mode=mode, below=below, clear=clear, steps=steps))
 
 
-def start(machine: Machine) -> None:
-    machine.run(f"systemd-run --unit hog -p TimeoutStopSec=5 python3 -c '{HOG}'")
+def start(machine: Machine, program: str = HOG, unit: str = "hog") -> None:
+    machine.run(f"systemd-run --unit {unit} -p TimeoutStopSec=5 python3 -c '{program}'")
 
 
 def test_a_unit_that_refuses_to_yield_is_taken_down_the_whole_ladder(machine: Machine, hog: int) -> None:
@@ -85,6 +87,23 @@ def test_what_was_done_is_undone_when_the_daemon_was_killed_on_the_way(machine: 
     await_restart(machine, before)
     machine.until(f"grep -q 'frozen 0' {GROUP}/cgroup.events && grep -qx max {GROUP}/memory.high", seconds=120)
     assert machine.run("systemctl is-active hog") == "active"
+
+
+def test_who_recovers_only_because_it_is_held_back_is_let_go_step_by_step(machine: Machine, hog: int) -> None:
+    actions, decisions = f"curl -sS --unix-socket {SOCKET} http://localhost/actions", "/decisions?rule=ladder"
+    before = len(get(machine, decisions)["decisions"])
+    rule(machine, hog, THROTTLE)
+    start(machine, "held = bytearray(100 << 20); import time; time.sleep(3600)", "ballast")
+    start(machine, GROWING)
+    machine.until(f"grep -q '[0-9]' {GROUP}/memory.high", seconds=240)
+    machine.run("systemctl kill -s KILL ballast; systemctl reset-failed ballast", check=False)
+
+    machine.until(f'{actions} | grep -q \'"status":"easing"\'', seconds=120)
+    high = int(machine.run(f"cat {GROUP}/memory.high"))
+    machine.until(f"test $(cat {GROUP}/memory.high) -gt {high}", seconds=60)
+    machine.until(f'test $({actions} | grep -c \'"status":"easing"\') -eq 0', seconds=240)
+    assert machine.run(f"cat {GROUP}/memory.high").isdecimal(), "the limit is still there when the rule fires again"
+    assert len(get(machine, decisions)["decisions"]) > before + 1
 
 
 def test_a_decision_waits_for_a_word_where_that_was_asked_for(machine: Machine, hog: int) -> None:

@@ -307,7 +307,7 @@ class AsyncClient(ClientBase):
         import httpx  # noqa: PLC0415 - imported when the first question is asked
 
         try:
-            async with self._open().stream(call.method, call.path, params=call.query, timeout=None) as response:
+            async with self._open().stream(**self._long_request(call)) as response:
                 if not response.is_success:
                     await response.aread()
                     check(response)

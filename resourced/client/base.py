@@ -17,6 +17,8 @@ LONGEST_HEARTBEAT_SECONDS = 300.0
 """Longest time between two signs of life on a stream that a daemon may be set to (api.heartbeat)."""
 LATE_SECONDS = 30.0
 """So much later than it should one may come: the machine may stand still for a while."""
+STILL_SECONDS = 600.0
+"""How long a long answer may stand still: a recording is made before it is sent."""
 BUSY = 503
 """Status of one that ends, or has no room now: it may be asked again."""
 _FIRST_PAUSE = 0.05
@@ -65,6 +67,13 @@ class ClientBase:
             headers["last-event-id"] = parser.last_id
         timeout = httpx.Timeout(self._timeout, read=LONGEST_HEARTBEAT_SECONDS + LATE_SECONDS)
         return {"method": "GET", "url": "/events", "params": query, "headers": headers, "timeout": timeout}
+
+    def _long_request(self, call: Call[Any]) -> dict[str, Any]:
+        """Return how an answer is asked for that may take its time."""
+        import httpx  # noqa: PLC0415 - imported when the first question is asked
+
+        timeout = httpx.Timeout(self._timeout, read=STILL_SECONDS)
+        return {"method": call.method, "url": call.path, "params": call.query, "timeout": timeout}
 
     def _pauses(self) -> Iterator[float]:
         """Yield the pauses between attempts, growing, until patience is used up."""

@@ -35,14 +35,14 @@ def _utf8() -> codecs.IncrementalDecoder:
 class EventParser:
     """Puts events together from the pieces of a stream, by the rules of the HTML standard.
 
+    Only `retry` is passed over: it is meant for browsers, which go on for ever; a client's own pauses are shorter.
+
     What comes again with an id that came before is passed over: after a break the server can't know which of the newest
     events were read, and tells them once more.
     """
 
     last_id: str | None = None
     """Id of the newest event that had one."""
-    retry_seconds: float | None = None
-    """How long the server asks to wait before connecting again."""
     _decoder: codecs.IncrementalDecoder = field(default_factory=_utf8)
     _rest: str = ""
     _after_return: bool = False
@@ -80,8 +80,6 @@ class EventParser:
                 self._data.append(value)
             case "id" if "\0" not in value:
                 self._id = value
-            case "retry" if value.isascii() and value.isdigit():
-                self.retry_seconds = int(value) / 1000
         return None
 
     def _complete(self) -> ServerEvent | None:

@@ -322,7 +322,7 @@ class Client(ClientBase):
         import httpx  # noqa: PLC0415 - imported when the first question is asked
 
         try:
-            with self._open().stream(call.method, call.path, params=call.query, timeout=None) as response:
+            with self._open().stream(**self._long_request(call)) as response:
                 if not response.is_success:
                     response.read()
                     check(response)

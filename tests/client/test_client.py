@@ -1,4 +1,6 @@
 import json
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import aclosing
@@ -66,6 +68,19 @@ def test_a_recording_becomes_a_whole_file_or_none(daemon: FakeDaemon, tmp_path: 
         with pytest.raises(ApiError, match="Forbidden"):
             client.export(tmp_path / "other")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["night", "socket"]
+
+
+async def test_a_recording_that_stands_still_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "STILL_SECONDS", 0.02)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "silent"))
+        silent.listen()
+        with Client(str(tmp_path / "silent")) as client, pytest.raises(NotRunning):
+            client.export(tmp_path / "night")
+        async with AsyncClient(str(tmp_path / "silent")) as waiting:
+            with pytest.raises(NotRunning):
+                await waiting.export(tmp_path / "night")
+    assert os.listdir(tmp_path) == ["silent"]  # noqa: PTH208 - in an async function
 
 
 def test_changes_are_posted_and_a_refusal_is_a_sentence(daemon: FakeDaemon) -> None:

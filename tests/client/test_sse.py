@@ -93,10 +93,9 @@ def test_text_that_is_no_json_stays_text() -> None:
     assert heard(EventParser(), b"\xef\xbb\xbfdata: {\ndata: \xff\n\n") == [ServerEvent("message", "{\n\ufffd")]
 
 
-def test_the_server_may_ask_for_a_pause() -> None:
+def test_what_says_nothing_to_a_client_is_passed_over() -> None:
     parser = EventParser()
     assert heard(parser, b"retry: 1500\nretry: x\nid: a\0b\nunknown: 1\n\n") == []
-    assert parser.retry_seconds == 1.5
     assert parser.last_id is None
 
 

@@ -20,8 +20,8 @@ from resourced.errors import ActionFailed, ActionRefused, NotYours, TargetGone, 
 from resourced.workloads.fifo import Fifos, write_line
 from resourced.workloads.held import Held, about, as_policy_sees, left_seconds
 from resourced.workloads.identity import Identity, identify, uids_of, vouched_for, whole_unit
-from resourced.workloads.kept import Kept
 from resourced.workloads.lease import Applicant, Cover, Lease, LeaseChange, State, Tell, Wish, signal_number
+from resourced.workloads.leasefile import LeaseFile
 
 if TYPE_CHECKING:
     from resourced.policy import Workload
@@ -66,7 +66,7 @@ class Registry:
         self._held: dict[str, Held] = {}
         self._closed = False
         self._fifos = Fifos(directory / "workloads") if directory is not None else None
-        self._kept = Kept(directory / "workloads.json" if directory else None, boot_id, self._fault)
+        self._file = LeaseFile(directory / "workloads.json" if directory else None, boot_id, self._fault)
         self._changed: Callable[[LeaseChange], None] = lambda _: None
 
     def load(self, changed: Callable[[LeaseChange], None]) -> None:
@@ -77,7 +77,7 @@ class Registry:
         """
         self._changed = changed
         with self._lock:
-            for lease in self._kept.load():
+            for lease in self._file.load():
                 self._take_up(lease)
             if self._fifos is not None:
                 self._fifos.sweep(frozenset(self._held))
@@ -351,7 +351,7 @@ class Registry:
     def _publish(self, *, keep: bool = True) -> None:
         self.leases = MappingProxyType({lease_id: held.lease for lease_id, held in self._held.items()})
         if keep and not self._closed:
-            self._kept.save(self.leases.values())
+            self._file.save(self.leases.values())
             self.workloads = tuple(as_policy_sees(each) for each in self.leases.values())
 
     def _fault(self, reason: str) -> None:

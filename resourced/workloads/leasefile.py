@@ -13,7 +13,7 @@ from resourced.workloads.lease import Cover, Lease, State, Tell
 VERSION = 1
 
 
-class Kept:
+class LeaseFile:
     """A file of leases. It need not be synced: what outlives a crash of the machine means nothing then.
 
     Args:

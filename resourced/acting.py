@@ -13,7 +13,7 @@ from resourced.decision import Candidate, Decision, Outcome, Step
 from resourced.errors import ActionRefused
 from resourced.guard import Deed, Guard, GuardSettings
 from resourced.manager import Report, ResourceManager, State
-from resourced.policy import Judgement, Look, Need, Rule, look_again, need_of
+from resourced.policy import Judgement, Look, Need, Rule, calm, look_again, need_of
 from resourced.rivals import Rival, describe_rivals, killers_among
 
 _FRESH_SECONDS = 0.25
@@ -75,6 +75,17 @@ class LiveWorld:
         if state.snapshot.monotonic_seconds < decision.monotonic_seconds or not self._manager.knows(decision):
             return Need.UNKNOWN  # the guard decided since: the manager's next judgement knows of it
         return need_of(state.judgement, self._manager.rules, decision)
+
+    def calm(self, decision: Decision) -> bool:
+        state = self._manager.state
+        return state is not None and state.judgement is not None and calm(state.judgement, decision)
+
+    def available(self) -> tuple[int, float] | None:
+        state = self._manager.state
+        memory = None if state is None else state.snapshot.memory
+        if state is None or memory is None or memory.available_bytes is None:
+            return None
+        return state.snapshot.sequence, float(memory.available_bytes)
 
     def look(self, decision: Decision, candidate: Candidate, *, fresh: bool) -> Look:
         state = self._manager.state

@@ -48,28 +48,12 @@ class Action(Protocol):
         """Go a little further while its effect is awaited; called about once a second. Errors as in `take`."""
         ...
 
-    def ease(self, order: Order, left: float | None) -> bool:
-        """Go a little way back, now that the rule has recovered; called about once a second. Errors as in `take`.
-
-        Args:
-            order: Why, and whom.
-            left: What the machine has left of the resource, bytes; None if that has no meaning or can't be told.
-
-        Returns:
-            Whether to go on so; False if all that is left is to be put back at once.
-        """
-        ...
-
 
 class Once:
-    """An action of which there is nothing to go further with, and no half of the way back."""
+    """An action of which there is nothing to go further with."""
 
     def press(self, order: Order) -> None:
         """Do nothing more."""
-
-    def ease(self, order: Order, left: float | None) -> bool:  # noqa: ARG002 - as the others are called
-        """Have it put back at once."""
-        return False
 
 
 __all__ = ["Action", "Once", "Order", "Roots"]

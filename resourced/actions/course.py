@@ -10,7 +10,7 @@ from resourced.actions.claims import Claims
 from resourced.actions.ledger import Ledger
 from resourced.actions.target import Target
 from resourced.clock import Clock
-from resourced.decision import Candidate, Decision, Outcome, Request, Step
+from resourced.decision import Candidate, Decision, Mode, Outcome, Request, Step
 from resourced.policy import Look, Need, Rule
 from resourced.policy.judge import GRAVITY
 from resourced.policy.ranking import eligible
@@ -30,8 +30,6 @@ class Status(StrEnum):
     """A step was taken and its effect is awaited, or the next one is due."""
     WATCHING = "watching"
     """Nothing more is done; what can be undone is, when the rule has recovered."""
-    EASING = "easing"
-    """The rule has recovered; limits are loosened step by step as long as the target takes all it is given."""
     OVER = "over"
     """Done with."""
 
@@ -219,6 +217,14 @@ class World(Protocol):
         """Return whether a decision is still wanted, by the newest sample."""
         ...
 
+    def calm(self, decision: Decision) -> bool:
+        """Return whether the condition of a decision's rule is known not to hold, by the newest sample."""
+        ...
+
+    def available(self) -> tuple[int, float] | None:
+        """Return the number of the newest sample, and the bytes of memory left in it; None if they aren't known."""
+        ...
+
     def look(self, decision: Decision, candidate: Candidate, *, fresh: bool) -> Look:
         """Look at a candidate again, by a sample that is taken now if `fresh`."""
         ...
@@ -268,3 +274,10 @@ def measured(pending: Pending, now: Look) -> float | None:
     if not now.found:
         return pending.usage
     return None if now.usage is None else pending.usage - now.usage
+
+
+def may_go_on(mode: Mode, course: Course) -> bool:
+    """Return whether a rule of this mode lets the course go on."""
+    if mode is Mode.ADVISE:
+        return course.status is Status.WAITING or course.approved_by is not None
+    return mode is Mode.ENFORCE

@@ -7,6 +7,7 @@ again, so that nobody who has inherited a pid or a path is ever touched.
 import contextlib
 import ctypes
 import errno
+import mmap
 import os
 import select
 import signal
@@ -325,3 +326,8 @@ def _stat(roots: Roots, pid: int) -> Stat | None:
             os.close(descriptor)
     except (OSError, ParseError):
         return None
+
+
+def whole_pages(size: int) -> int:
+    """Round up to whole pages, as the kernel does with a limit, so that what is read back is what was written."""
+    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE

@@ -26,13 +26,15 @@ class Holds:
         self._tell = tell
         self._again: dict[object, float] = {}
 
-    def sweep(self, wanted: frozenset[str]) -> None:
+    def sweep(self, wanted: frozenset[str], eased: frozenset[str]) -> None:
         """Put back all changes, newest first, but those of targets that are still dealt with.
 
         Args:
             wanted: Keys of these targets.
+            eased: Keys of targets whose memory.high is raised step by step.
         """
-        self._put_back([each for each in self._world.ledger.changes if each.key not in wanted], "undone")
+        changes = [each for each in self._world.ledger.changes if each.key not in wanted]
+        self._put_back([each for each in changes if not (each.file == "memory.high" and each.key in eased)], "undone")
 
     def expire(self) -> None:
         """Put back what has lasted as long as it may."""

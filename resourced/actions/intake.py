@@ -2,6 +2,7 @@
 
 from resourced.actions.asking import Asking
 from resourced.actions.course import ENDING, FREEING, Asked, Course, Pending, Settings, Status, World
+from resourced.actions.easing import Easing
 from resourced.actions.holds import Holds
 from resourced.actions.ledger import Change
 from resourced.actions.target import Target
@@ -12,8 +13,6 @@ from resourced.policy import Look, Need, Rule, Rung
 
 _VETOED_SECONDS = 900.0
 """How long a target of which somebody said no is left alone."""
-_HOLDING = (Status.RUNNING, Status.WATCHING, Status.EASING)
-"""What was done to targets of these stays in force."""
 
 
 class Intake:
@@ -30,6 +29,7 @@ class Intake:
         self._world = world
         self._tell = Teller(world)
         self._holds = Holds(world, self._tell)
+        self._easing = Easing(world, self._tell)
         self._asking = Asking(world, self._tell)
         self._backoff = world.claims.backoff
         self._acted: dict[str, tuple[float, str, int]] = {}
@@ -67,7 +67,6 @@ class Intake:
         for each in busy:
             if each.candidate.key == decision.target.key:
                 self._go_on(each, course, now)
-        self._take_over(course)
         self.courses.append(course)
 
     def adopt(self, decision: Decision, target: Target, step: Step, detail: str, look: Look, began: float) -> None:
@@ -92,7 +91,6 @@ class Intake:
         before = Pending(step, detail, began, look.left, look.usage)
         course.asked = Asked(decision.id, (), before, began, over=True)  # there was no time to ask
         self._world.claims.release(rule.resource, decision.target.key)
-        self._take_over(course)
         self.courses.append(course)
         order = list(Step)
         course.taken = [each.step for each in rule.rungs if order.index(each.step) < order.index(step)]
@@ -115,7 +113,6 @@ class Intake:
             raise ActionRefused(
                 f"{course.candidate.name} is being dealt with already, for decision {other.decision.id}"
             )
-        self._take_over(course)
         course.status, course.due, course.approved_by = Status.RUNNING, self._now(), who
         self._tell.event("approved", course, caller=who)
 
@@ -131,8 +128,10 @@ class Intake:
         self._backoff.leave(course.candidate.key, self._now(), _VETOED_SECONDS)
         self._tell.event("vetoed", course, caller=who)
         self._tell.outcome(course, "called_off", f"refused by {who}")
-        self._close(course, f"refused by {who}")
-        self._holds.sweep(self._held_keys())
+        for each in [each for each in self.courses if each.candidate.key == course.candidate.key]:
+            self._close(each, f"refused by {who}")
+        self._easing.end(course.candidate.key)
+        self._sweep()
 
     def thaw(self, identity: str, who: str) -> None:
         """Let what a decision has frozen run on; all else stays as it is, and the next rung comes when it is due.
@@ -183,15 +182,9 @@ class Intake:
             course.due = max(now, course.asked.due)
         self._supersede(before)
 
-    def _take_over(self, course: Course) -> None:
-        """Leave what is being put back step by step as it is by now: its target is dealt with again."""
-        for each in self._with(Status.EASING):
-            if (each.candidate.key, each.resource) == (course.candidate.key, course.resource):
-                self._supersede(each)
-
     def _supersede(self, course: Course) -> None:
         for pending in course.pending:
-            self._tell.effect(course, pending, None, "another decision went on from there")
+            self._tell.effect(course, pending, None, "a graver decision went on from there")
         self._close(course)
 
     def _close(self, course: Course, why: str = "nothing more is asked") -> None:
@@ -204,8 +197,12 @@ class Intake:
             course.target.close()
             course.target = None
 
+    def _sweep(self) -> None:
+        """Put back what nobody asks for any more."""
+        self._holds.sweep(self._held_keys(), self._easing.keys)
+
     def _held_keys(self) -> frozenset[str]:
-        return frozenset(each.candidate.key for each in self._with(*_HOLDING))
+        return frozenset(each.candidate.key for each in self._with(Status.RUNNING, Status.WATCHING))
 
     def _with(self, *statuses: Status) -> list[Course]:
         return [each for each in self.courses if each.status in statuses]
@@ -221,10 +218,3 @@ class Intake:
 
     def _now(self) -> float:
         return self._world.clock.monotonic()
-
-
-def may_go_on(mode: Mode, course: Course) -> bool:
-    """Return whether a rule of this mode lets the course go on."""
-    if mode is Mode.ADVISE:
-        return course.status is Status.WAITING or course.approved_by is not None
-    return mode is Mode.ENFORCE

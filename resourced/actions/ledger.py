@@ -63,6 +63,10 @@ class Change:
         """Return what was changed, apart from how."""
         return self.path, self.inode, self.file, self.pid, self.start_time_ticks
 
+    def rewritten(self, value: str) -> "Change":
+        """Return the same with another value that is to be written."""
+        return replace(self, written=(value,))
+
     def expired(self, boottime_seconds: float) -> bool:
         """Return whether it has lasted as long as it may."""
         return boottime_seconds - self.boottime_seconds >= self.expires_seconds
@@ -90,8 +94,12 @@ class Ledger:
         self._dirty = False
         self._file.load(self._take)
 
-    def remember(self, *changes: Change) -> None:
+    def remember(self, *changes: Change, anew: bool = False) -> None:
         """Keep changes that are about to be made. If a place was changed before, the original of then stays.
+
+        Args:
+            changes: Some that are about to be made.
+            anew: Whether they are made for another decision than those before, and last as long as they may from now.
 
         Raises:
             ActionFailed: They can't be kept, and so must not be made.
@@ -100,8 +108,12 @@ class Ledger:
         known = {each.place: each for each in kept}
         for change in changes:
             before = known.pop(change.place, None)  # what was changed last is put back first
-            written = change.written if before is None else (*before.written, *change.written)[-2:]
-            known[change.place] = replace(before or change, written=written)
+            if before is not None:
+                mine = not anew or change.original in before.written  # else somebody else has set it meanwhile
+                original = before.original if mine else change.original
+                written = (*before.written, *change.written)[-2:]
+                change = replace(change if anew else before, original=original, written=written)  # noqa: PLW2901
+            known[change.place] = change
         self.changes = tuple(known.values())
         try:
             self._save()
@@ -112,6 +124,17 @@ class Ledger:
     def of(self, key: str) -> tuple[Change, ...]:
         """Return what is in force for a target, oldest first."""
         return tuple(each for each in self.changes if each.key == key)
+
+    def open(self, change: Change) -> CgroupHandle:
+        """Open the cgroup of a change.
+
+        Raises:
+            TargetGone: It has gone, or the change is one of a process.
+            ActionFailed: The kernel says no.
+        """
+        if change.path is None or change.inode is None:
+            raise TargetGone("it is no cgroup")
+        return CgroupHandle(change.path, change.inode, self._roots)
 
     def put_back(self, change: Change) -> str:
         """Undo one change and forget it; return a sentence that tells how that went.
@@ -148,9 +171,9 @@ class Ledger:
                 self._report(f"{self._file.path}: {error.strerror}")
 
     def _restore(self, change: Change) -> str:
-        if change.path is None or change.inode is None or change.file is None or change.original is None:
+        if change.file is None or change.original is None:
             return "nothing is known of what was before"
-        cgroup = CgroupHandle(change.path, change.inode, self._roots)
+        cgroup = self.open(change)
         try:
             now = cgroup.read(change.file)
             if change.file in IO_WEIGHTS and now is not None:

@@ -7,8 +7,8 @@ decides who must give way or when; that is asked of the policy anew each time.
 from dataclasses import replace
 
 from resourced.actions.base import Order
-from resourced.actions.course import ENDING, FREEING, Asked, Course, Status, measured, next_candidate
-from resourced.actions.intake import Intake, may_go_on
+from resourced.actions.course import ENDING, FREEING, Asked, Course, Status, may_go_on, measured, next_candidate
+from resourced.actions.intake import Intake
 from resourced.actions.target import Target
 from resourced.decision import Step
 from resourced.errors import ActionFailed, ActionRefused, StepImpossible, TargetGone
@@ -39,7 +39,8 @@ class Machine(Intake):
                 self._fail(course, _fault(error), now, more=False)
         self._act(now)
         self._holds.expire()
-        self._holds.sweep(self._held_keys())
+        self._easing.advance(self.courses, self._held_keys(), now)
+        self._sweep()
         self._world.ledger.flush()
         return self._next(self._now())
 
@@ -49,7 +50,8 @@ class Machine(Intake):
             for pending in course.pending:
                 self._tell.effect(course, pending, None, "the daemon ends before the effect was known")
             self._close(course, "the daemon ends")
-        self._holds.sweep(frozenset())
+        self._easing.end()
+        self._sweep()
         self._world.ledger.flush()
 
     def descriptors(self) -> list[int]:
@@ -93,48 +95,11 @@ class Machine(Intake):
         if course.status is Status.OVER:
             return
         rule = self._rule(course.decision)
-        allowed, need = rule is not None and may_go_on(rule.mode, course), self._world.need(course.decision)
-        if need is Need.OVER:
-            if not (allowed and self._ease(course, now)):
-                self._call_off(course, "the rule has recovered")
-        elif not allowed:
+        if self._world.need(course.decision) is Need.OVER:
+            self._easing.begin(course)
+            self._call_off(course, "the rule has recovered")
+        elif rule is None or not may_go_on(rule.mode, course):
             self._call_off(course, f"the mode of the rule is {rule.mode if rule else 'off'} now")
-        elif course.status is Status.EASING and need is not Need.UNKNOWN:
-            course.status = Status.WATCHING
-
-    def _ease(self, course: Course, now: float) -> bool:
-        """Put back a little of what holds the target back; return whether to go on so."""
-        target, key = course.target, course.candidate.key
-        if target is None or not target.alive or any(step in ENDING for step in course.taken):
-            return False
-        if course.status is Status.EASING and now - course.pressed < _AGAIN_SECONDS:
-            return True
-        held = self._with(Status.RUNNING, Status.WATCHING)
-        if any(each.candidate.key == key and each is not course for each in held):
-            return False  # for that other one it stays as it is
-        left = self._world.look(course.decision, course.candidate, fresh=False).left
-        for step in course.taken:
-            try:
-                if self._world.actions[step].ease(self._order(course, target, step), left):
-                    self._begin_easing(course, now)
-                    return True
-            except (TargetGone, ActionFailed, ActionRefused) as error:
-                self._tell.trouble(course, step, error)
-        return False
-
-    def _begin_easing(self, course: Course, now: float) -> None:
-        course.pressed = now
-        if course.status is Status.EASING:
-            return
-        why = "the rule has recovered; what it may hold is raised step by step"
-        self._asking.called_off(course, why)
-        self._asking.withdraw(course, why)
-        if course.status is Status.RUNNING and next_rung(course.rule.rungs, course.taken):
-            self._tell.outcome(course, "called_off", why)
-        course.status = Status.EASING
-        self._world.claims.release(course.resource, course.candidate.key)
-        changes = self._world.ledger.of(course.candidate.key)
-        self._holds.undo([each for each in changes if each.step is not Step.THROTTLE], "the rule has recovered")
 
     def _hear(self, course: Course, now: float) -> None:
         """Wait for those who were asked to give way; if all have done so, nothing more is done."""

@@ -1,10 +1,9 @@
 """The third rung: hold the target back, with limits that are put back later."""
 
-import mmap
 from collections.abc import Callable
 
 from resourced.actions.base import Order
-from resourced.actions.handles import CgroupHandle
+from resourced.actions.handles import CgroupHandle, whole_pages
 from resourced.actions.ledger import IO_WEIGHTS, Change
 from resourced.clock import Clock, SystemClock
 from resourced.decision import Step
@@ -17,9 +16,6 @@ _WEIGHT = "10"
 """A tenth of what others have by default."""
 _STEP_SHARE = 0.01
 """memory.high follows use downwards in steps of at least one percent: each step is synced to disk."""
-_EASE_SHARE = 1 / 64
-"""So much of what the machine has left is given at a time to a target that takes all it is given."""
-_LEAST_EASE = 1024**2
 
 
 class Throttle:
@@ -49,16 +45,6 @@ class Throttle:
         if order.target.cgroup is not None and order.resource in ("memory", "swap"):
             self._follow(order, order.target.cgroup)
 
-    def ease(self, order: Order, left: float | None) -> bool:
-        """Raise memory.high a little while the target takes all it is given.
-
-        What has recovered only because it is held back would take the rest of the machine in the moment that it is let
-        go. Raised so, the rule fires again long before, with the limit still there.
-        """
-        if order.target.cgroup is None or order.resource not in ("memory", "swap") or left is None:
-            return False
-        return self._raise(order, order.target.cgroup, max(_LEAST_EASE, round(left * _EASE_SHARE)))
-
     def _limits(self) -> dict[str, Callable[[Order, CgroupHandle], str]]:
         return {"memory": self._memory, "swap": self._memory, "cpu": self._cpu, "io": self._io}
 
@@ -66,8 +52,10 @@ class Throttle:
         use, original = cgroup.read_int("memory.current"), cgroup.read("memory.high")
         if use is None or original is None:
             raise StepImpossible("the memory controller is not enabled for it")
-        high = _pages(use)
+        high = whole_pages(use)
         if original.isdecimal() and int(original) <= high:
+            if (mine := _own_change(order)) is not None and original in mine.written:
+                self._set(order, cgroup, "memory.high", original, original)
             return f"memory.high stays at {_mib(int(original))}, which is no more than what it holds"
         self._set(order, cgroup, "memory.high", original, str(high))
         return f"memory.high {_mib(high)}, as much as it holds"
@@ -77,20 +65,13 @@ class Throttle:
 
         Never below, for that would make the kernel look for memory in vain, and never where somebody else has set it.
         """
-        use, limit = cgroup.read_int("memory.current"), _own_limit(order, cgroup)
-        if use is not None and limit is not None and (high := _pages(use)) < limit[0] * (1 - _STEP_SHARE):
-            self._set(order, cgroup, "memory.high", limit[1], str(high))
-
-    def _raise(self, order: Order, cgroup: CgroupHandle, step: int) -> bool:
-        """Raise memory.high by a step if less than half of one is unused; return whether it was."""
-        use, limit = cgroup.read_int("memory.current"), _own_limit(order, cgroup)
-        if use is None or limit is None or limit[0] - use >= step / 2:
-            return False
-        high = _pages(limit[0] + step)
-        if limit[1].isdecimal() and int(limit[1]) <= high:
-            return False  # as it was before
-        self._set(order, cgroup, "memory.high", limit[1], str(high))
-        return True
+        use, now = cgroup.read_int("memory.current"), cgroup.read("memory.high")
+        mine = _own_change(order)
+        if use is None or now is None or mine is None or now not in mine.written or not now.isdecimal():
+            return
+        high = whole_pages(use)
+        if high < int(now) * (1 - _STEP_SHARE):
+            self._set(order, cgroup, "memory.high", mine.original or "max", str(high), anew=False)
 
     def _cpu(self, order: Order, cgroup: CgroupHandle) -> str:
         maximum, weight = cgroup.read("cpu.max"), cgroup.read("cpu.weight")
@@ -121,21 +102,18 @@ class Throttle:
                 return f"{name} {_WEIGHT} instead of {weight}"
         raise StepImpossible("the I/O controller is not enabled for it")
 
-    def _set(self, order: Order, cgroup: CgroupHandle, file: str, original: str, value: str) -> None:
+    def _set(
+        self, order: Order, cgroup: CgroupHandle, file: str, original: str, value: str, *, anew: bool = True
+    ) -> None:
         """Keep what was, then write; never the other way round."""
         if not cgroup.has(file):
             raise ActionFailed(f"{cgroup.path}/{file} can't be written")
-        order.ledger.remember(change_of(order, self.step, self._clock, cgroup, (file, original, value)))
+        order.ledger.remember(change_of(order, self.step, self._clock, cgroup, (file, original, value)), anew=anew)
         cgroup.write(file, value)
 
 
-def _own_limit(order: Order, cgroup: CgroupHandle) -> tuple[int, str] | None:
-    """Return the memory.high that we have set and what was there before; None if it isn't ours (any more)."""
-    mine = next((each for each in order.ledger.of(order.target.key) if each.file == "memory.high"), None)
-    now = cgroup.read("memory.high")
-    if now is None or mine is None or now not in mine.written or not now.isdecimal():
-        return None
-    return int(now), mine.original or "max"
+def _own_change(order: Order) -> Change | None:
+    return next((each for each in order.ledger.of(order.target.key) if each.file == "memory.high"), None)
 
 
 def change_of(
@@ -157,11 +135,6 @@ def change_of(
         inode = int(target.key.rpartition(":")[2])
         return Change(*about, *when, cgroup.path, inode, what[0], what[1], (what[2],))
     return Change(*about, *when, pid=int(what[0]), start_time_ticks=int(what[1]))
-
-
-def _pages(size: int) -> int:
-    """Round up to whole pages, as the kernel does, so that what is read back is what was written."""
-    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
 
 
 def _mib(size: int) -> str:

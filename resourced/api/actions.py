@@ -21,14 +21,14 @@ _ANSWER: dict[str, Any] = {
     "required": ["courses", "changes", "rivals"],
     "properties": {
         "courses": {
-            "description": "Decisions that wait for approval (waiting), run down their ladder (running), only wait"
-            " for the rule to recover (watching), or loosen limits now that it has (easing).",
+            "description": "Decisions that wait for approval (waiting), run down their ladder (running), or only wait"
+            " for the rule to recover (watching).",
             **_list(
                 decision=_TEXT,
                 rule=_TEXT,
                 instance=_TEXT,
                 target=_TEXT,
-                status={"enum": ["waiting", "running", "watching", "easing"]},
+                status={"enum": ["waiting", "running", "watching"]},
                 taken=_STEPS,
                 steps=_STEPS,
                 approved_by=_TEXT_OR_NULL,

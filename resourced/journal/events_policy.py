@@ -139,6 +139,17 @@ POLICY_EVENTS = (
         limited=False,
     ),
     Event(
+        "limit_easing",
+        "5a50d9f2d37e4a01a31566fec766d9d6",
+        Priority.NOTICE,
+        "The memory limit of {target} is raised step by step: rule {rule} has recovered",
+        "A memory limit is raised step by step",
+        "What has recovered only because it was held back would take the rest of the machine at once. The limit is put "
+        "back as soon as @RESOURCED_TARGET@ no longer takes all that it is given.\n\n"
+        "See: resourcectl actions",
+        limited=False,
+    ),
+    Event(
         "step_undone",
         "2a8e1dd61b2b4b07a80084720a9f30da",
         Priority.NOTICE,

@@ -11,7 +11,7 @@ from resourced.policy.judge import Judgement, gap_of, judge
 from resourced.policy.ladder import next_rung, rungs, still_needed
 from resourced.policy.observation import Myself, Preference, Tick, Workload
 from resourced.policy.outlook import Outlook, outlook
-from resourced.policy.recheck import Look, Need, look_again, need_of, seconds_until_gone
+from resourced.policy.recheck import Look, Need, calm, look_again, need_of, seconds_until_gone
 from resourced.policy.replay import Kill, Replay, ReplayResult, Stall, Watch, replay
 from resourced.policy.rule import Rule, Rung, Shield
 from resourced.policy.state import JudgeState
@@ -37,6 +37,7 @@ __all__ = [
     "Tick",
     "Watch",
     "Workload",
+    "calm",
     "compare",
     "compile_rules",
     "explain",

@@ -105,6 +105,17 @@ def need_of(judgement: Judgement, rules: Sequence[Rule], decision: Decision) -> 
     return _need(judgement, decision)
 
 
+def calm(judgement: Judgement, decision: Decision) -> bool:
+    """Return whether the rule of a decision doesn't fire, and its condition is known not to hold just now either."""
+    state = judgement.state
+    if state.binding is None:
+        return False
+    for bound, standing in zip(state.binding.instances, state.instances, strict=True):
+        if (bound.rule.name, bound.name) == (decision.rule, decision.instance):
+            return standing.true_since is None and standing.phase not in (Phase.FIRING, Phase.CLEARING)
+    return True
+
+
 def left_of(tick: Tick, resource: str, gpu: str | None) -> float | None:
     """Return what the machine has left of a resource at a tick; None if unknown or without meaning."""
     snapshot = tick.snapshot

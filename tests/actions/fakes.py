@@ -124,8 +124,6 @@ class Counted:
     clock: ManualClock
     errors: dict[str, Exception] = field(default_factory=dict)
     pressed: int = 0
-    eases: bool = False
-    """Whether the target takes all it is given when it is let go a little."""
 
     def take(self, order: Order) -> str:
         error = self.errors.get(order.target.name) or self.errors.get(self.step.value)
@@ -136,9 +134,6 @@ class Counted:
 
     def press(self, order: Order) -> None:
         self.pressed += 1
-
-    def ease(self, order: Order, left: float | None) -> bool:
-        return self.eases
 
 
 class FakeTarget(Target):
@@ -241,6 +236,8 @@ class FakeWorld:
         self.claims = Claims()
         self.workloads = FakeWorkloads()
         self.seconds_left: float | None = None
+        self.restless = False
+        """Whether conditions hold again, though no rule fires yet."""
 
     def rules(self) -> tuple[Rule, ...]:
         return self.wanted
@@ -249,6 +246,12 @@ class FakeWorld:
         if all(each.name != decided.rule for each in self.wanted):
             return Need.OVER
         return self.needs.get(decided.rule, self.default_need)
+
+    def calm(self, decided: Decision) -> bool:
+        return self.need(decided) is Need.OVER and not self.restless
+
+    def available(self) -> tuple[int, float] | None:
+        return None if self.left is None else (round(self.clock.now), self.left)
 
     def look(self, decided: Decision, candidate: Candidate, *, fresh: bool) -> Look:
         self.looks += fresh

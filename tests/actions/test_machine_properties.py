@@ -98,10 +98,6 @@ class Courses(RuleBasedStateMachine):
         if error is not None:
             self.world.counted[step].errors[step.value] = error
 
-    @rule(eases=st.booleans())
-    def change_appetite(self, *, eases: bool) -> None:
-        self.world.counted[Step.THROTTLE].eases = eases
-
     @rule(modes=st.sampled_from(["all", "without soft", "observing"]))
     def reload(self, modes: str) -> None:
         kept = [each for name, each in RULES.items() if not (modes == "without soft" and name == "soft")]
@@ -181,9 +177,18 @@ class Changes(RuleBasedStateMachine):
         self.world.clock.now += seconds
         self.machine.advance()
         self.like_the_kernel()
-        held = {change.key for change in self.world.ledger.changes}
+        held = {change.key for change in self.world.ledger.changes if change.file != "memory.high"}
         active = {each.candidate.key for each in self.machine.courses}
         assert held <= active, "nothing stays changed for which nobody asks"
+
+    @rule()
+    def recover(self) -> None:
+        self.world.default_need = Need.OVER
+        for _ in range(6):
+            self.world.clock.now += 1.0
+            self.machine.advance()
+            self.like_the_kernel()
+        self.all_as_before()
 
     @rule()
     def crash(self) -> None:

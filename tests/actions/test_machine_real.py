@@ -59,7 +59,7 @@ def test_recovery_puts_back_what_was_changed(tmp_path: Path) -> None:
         assert [each.status for each in machine.courses] == [Status.WATCHING]
 
         world.needs["low"] = Need.OVER
-        go_on(machine, world, 2)
+        go_on(machine, world, 6)
 
     assert (tmp_path / "a.service/cgroup.freeze").read_text().startswith("0")
     assert (tmp_path / "a.service/memory.high").read_text().startswith("max")

@@ -10,8 +10,9 @@ from resourced.actions import Action, Claims, Executor, Ledger, Machine, Setting
 from resourced.clock import Clock, SystemClock, read_boot_id
 from resourced.collectors.base import Roots
 from resourced.decision import Candidate, Decision, Outcome, Step
+from resourced.deed import Deed
 from resourced.errors import ActionRefused
-from resourced.guard import Deed, Guard, GuardSettings
+from resourced.guard import Guard, GuardSettings
 from resourced.manager import Report, ResourceManager, State
 from resourced.policy import Judgement, Look, Need, Rule, calm, look_again, need_of
 from resourced.rivals import Rival, describe_rivals, killers_among

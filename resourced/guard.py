@@ -14,17 +14,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any
 
 from resourced.actions import Claims, Ledger, Target
 from resourced.actions.course import ENDING
+from resourced.actions.handles import ProcessHandle
 from resourced.actions.terminate import ask_to_end, holds_on, kill_all
 from resourced.collectors.base import KeptFile, Roots, Taken
 from resourced.collectors.memory import MemorySample, parse_meminfo
 from resourced.decision import Candidate, Decision, Level, Mode, Step
+from resourced.deed import Deed, Surroundings
 from resourced.errors import ActionFailed, ActionRefused, TargetGone, Unavailable
 from resourced.metrics import CATALOGUE
-from resourced.policy import Judgement, JudgeState, Look, Rule, Tick, judge, look_again
+from resourced.policy import Judgement, JudgeState, Rule, Tick, judge, look_again
 from resourced.policy.ranking import eligible
 from resourced.precedence import go_first
 from resourced.refresh import Refresher
@@ -34,6 +36,8 @@ from resourced.trigger import PressureTrigger
 
 _IDLE_SECONDS = 1.0
 """While no rule may act on memory, it is only looked whether one may by now."""
+_STUCK_SECONDS = 10.0
+"""Who has not ended a shortage of the last memory after this long, though hurried, is no longer waited for."""
 _HOT_SECONDS = 5.0
 """How long after the kernel told of a stall it is looked as often as allowed."""
 
@@ -58,45 +62,6 @@ class GuardSettings:
     """Most targets that are ended in kill_interval_seconds."""
     kill_interval_seconds: float = 600.0
     """The time that kill_limit counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deed:
-    """What the guard did, for those who write it down and go on from there."""
-
-    decision: Decision
-    target: Target
-    step: Step
-    detail: str
-    look: Look
-    began: float
-    """CLOCK_MONOTONIC of the look that led to it."""
-    acted: float
-    """CLOCK_MONOTONIC when the signals had been sent."""
-
-
-class Surroundings(Protocol):
-    """What the guard asks of the daemon; every answer is there already and takes no lock."""
-
-    def judgement(self) -> Judgement | None:
-        """Return the manager's newest judgement."""
-        ...
-
-    def rules(self) -> tuple[Rule, ...]:
-        """Return the rules in force; the very object that the manager judges by."""
-        ...
-
-    def did(self, deed: Deed) -> None:
-        """Take note of a deed; must return at once."""
-        ...
-
-    def hurry(self) -> None:
-        """Have what is under way for memory cut short; must return at once."""
-        ...
-
-    def trouble(self, event: str, reason: str) -> None:
-        """Take note of what should be logged; must return at once."""
-        ...
 
 
 class Guard:
@@ -134,6 +99,8 @@ class Guard:
         self._hot_until = 0.0
         self._failed = ""
         self._hurried = 0.0
+        self._scarce_since: float | None = None
+        self._rehearsed = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._trigger: PressureTrigger | None = None
         self._thread: threading.Thread | None = None
@@ -161,16 +128,16 @@ class Guard:
             now: CLOCK_MONOTONIC.
         """
         base, rules = self._around.judgement(), self._around.rules()
-        if base is None or base.tick.snapshot is None or not any(_acts(rule) for rule in rules):
+        if base is None or base.tick.snapshot is None or not any(_grave(rule) for rule in rules):
             return _IDLE_SECONDS
+        if not self._rehearsed:
+            self._rehearsed = True
+            self._rehearse(base, rules)
         self.looks += 1
         memory = self._read()
-        if self._claims.held("memory", 0, now):
-            # Somebody is being dealt with. If there is no time left for that, it is cut short.
-            if self._scarce(memory) and now - self._hurried > _IDLE_SECONDS:
-                self._hurried = now
-                self._around.hurry()
+        if self._claims.held("memory", 0, now) and not self._stuck(memory, now):
             return self.settings.min_seconds
+        self._scarce_since = None
         before = self._catch_up(base)
         tick = self._tick(base, memory, now)
         # Without anybody to choose from, which takes most of the time, until it is known that somebody must be chosen.
@@ -181,6 +148,35 @@ class Guard:
             judgement = judge(before, tick, rules)
         self._state = judgement.state
         return self._period(memory, now)
+
+    def _stuck(self, memory: Memory, now: float) -> bool:
+        """Hurry whoever deals with somebody if there is no time left for it; return whether that is in vain."""
+        if not self._scarce(memory):
+            self._scarce_since = None
+            return False
+        if now - self._hurried > _IDLE_SECONDS:
+            self._hurried = now
+            self._around.hurry()
+        self._scarce_since = now if self._scarce_since is None else self._scarce_since
+        if now - self._scarce_since < _STUCK_SECONDS:
+            return False
+        self._claims.free("memory")
+        return True
+
+    def _rehearse(self, base: Judgement, rules: tuple[Rule, ...]) -> None:
+        """Go the way to a victim once, with nobody at its end: what of it is on disk only is in memory from then on."""
+        if base.tick.snapshot is None:
+            return
+        memory, now = self._read(), time.monotonic()
+        snapshot = self._refresher.refresh(base.tick.snapshot, now)
+        tick = replace(self._tick(base, memory, now), source=snapshot, preferences=self._refresher.preferences())
+        judge(base.state.detached(), tick, rules)
+        with contextlib.suppress(TargetGone, ActionFailed):
+            myself = ProcessHandle(os.getpid(), None, self._roots)
+            try:
+                myself.release_memory()  # refused: it isn't dying
+            finally:
+                myself.close()
 
     def _choose(self, base: Judgement, before: JudgeState, rules: tuple[Rule, ...], began: float) -> Judgement:
         """Judge again by who holds what and who wishes what at this moment, and act if memory is short still."""
@@ -295,10 +291,7 @@ class Guard:
 
     def _end(self, rule: Rule, target: Target, memory: Memory, began: float) -> tuple[Step, str] | None:
         """End a target, or ask it to; return what was done, also in words, or None if nothing was."""
-        try:
-            step = self._step(rule, target, memory)
-        except (TargetGone, ActionFailed):
-            return None
+        step = self._step(rule, memory)
         rung = next((each for each in rule.rungs if each.step is step), None)
         if rung is None:
             return None
@@ -306,7 +299,10 @@ class Guard:
         if not self._claims.take(rule.resource, target.key, 0, began, until, owner="guard"):
             return None
         try:
-            return rung.step, ask_to_end(target) if rung.step is Step.TERMINATE else kill_all(target)
+            if rung.step is Step.KILL:
+                return rung.step, kill_all(target)
+            self._let_go(target)
+            return rung.step, ask_to_end(target)
         except (TargetGone, ActionFailed):
             self._claims.release(rule.resource, target.key)
             return None
@@ -323,15 +319,20 @@ class Guard:
         boottime = time.clock_gettime(time.CLOCK_BOOTTIME)
         return len(self._ledger.recent(boottime, settings.kill_interval_seconds)) >= settings.kill_limit
 
-    def _step(self, rule: Rule, target: Target, memory: Memory) -> Step | None:
-        """Return what is to be done: who is held by a limit or frozen can't answer, and there may be no time to ask."""
+    def _step(self, rule: Rule, memory: Memory) -> Step | None:
+        """Return what is to be done: there may be no time to ask."""
         steps = [rung.step for rung in rule.rungs if rung.step in ENDING]
-        held = bool(self._ledger.changes) and bool(holds_on(self._ledger, target))
-        if Step.KILL in steps and (held or self._scarce(memory)):
+        if Step.KILL in steps and self._scarce(memory):
             return Step.KILL
-        if held and Step.TERMINATE in steps:
-            return None  # it must be thawed first, which is not done here
         return steps[0] if steps else None
+
+    def _let_go(self, target: Target) -> None:
+        """Thaw a target and lift its limits, since it couldn't answer; whoever keeps the ledger forgets them later."""
+        if not self._ledger.changes:
+            return
+        for change in reversed(holds_on(self._ledger, target)):
+            with contextlib.suppress(TargetGone, ActionFailed):
+                self._ledger.restore(change)
 
     def _scarce(self, memory: Memory) -> bool:
         """Return whether so little is left that nobody can be waited for."""
@@ -359,9 +360,14 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
+def _grave(rule: Rule) -> bool:
+    """Return whether the guard cares for a rule: if it doesn't act itself, it hurries those who do."""
+    return rule.level is Level.HARD and rule.resource == "memory" and rule.mode is Mode.ENFORCE
+
+
 def _acts(rule: Rule) -> bool:
     """Return whether the guard acts for a rule: what is gentler than a signal has time until the next sample."""
-    if rule.level is not Level.HARD or rule.resource != "memory" or rule.mode is not Mode.ENFORCE:
+    if not _grave(rule):
         return False
     first = next((rung.step for rung in rule.rungs if rung.step is not Step.NOTIFY), None)
     return first in ENDING

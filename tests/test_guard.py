@@ -12,106 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resourced.actions import Claims, Ledger
+from resourced.actions import Change
+from resourced.actions.handles import ProcessHandle
 from resourced.collectors.base import Roots
 from resourced.decision import Step
 from resourced.errors import Unavailable
-from resourced.guard import Deed, Guard, GuardSettings
-from resourced.policy import Judgement, JudgeState, Myself, Rule, judge
+from resourced.guard import Guard, GuardSettings
 from resourced.process import lock_memory
-from resourced.snapshot import Health
 from resourced.trigger import PressureTrigger
-from tests.actions.fakes import MEEK, STUBBORN, program, start_of
+from tests.actions.fakes import STUBBORN, await_stopped, cgroup_of, program, start_of
 from tests.attributes import set_attribute
-from tests.policy.fakes import GIB, MIB, process, rules, snapshot, tick
-
-TOTAL = 8 * GIB
-AVAILABLE = "system.memory.linux.available"
-CRITICAL = {
-    "name": "critical",
-    "level": "hard",
-    "metric": "memory.available",
-    "below": "10%",
-    "scope": "process",
-    "min_gain": "0.01%",
-    "cooldown": "10s",
-    "steps": [{"step": "terminate", "grace": 3}, {"step": "kill", "grace": 5}],
-}
-HUNGRY = "data = bytearray(64 << 20)\n" + MEEK
-
-
-class Around:
-    """The daemon as a test has it."""
-
-    def __init__(self, *compiled: Rule) -> None:
-        self.compiled = compiled
-        self.base: Judgement | None = None
-        self.deeds: list[Deed] = []
-        self.hurried = 0
-        self.told: list[tuple[str, str]] = []
-        self.acted = threading.Event()
-
-    def judgement(self) -> Judgement | None:
-        return self.base
-
-    def rules(self) -> tuple[Rule, ...]:
-        return self.compiled
-
-    def did(self, deed: Deed) -> None:
-        self.deeds.append(deed)
-        self.acted.set()
-
-    def hurry(self) -> None:
-        self.hurried += 1
-
-    def trouble(self, event: str, reason: str) -> None:
-        self.told.append((event, reason))
-
-    def sample(self, at: float, available: int, *pids: int, late: bool = False) -> None:
-        """Let the manager take a sample, in which these processes hold 1 MiB each, or which came before they did."""
-        state = self.base.state if self.base else JudgeState.empty()
-        known = [process(pid, f"job{pid}", start_time_ticks=start_of(pid), cgroup=f"/job{pid}.service") for pid in pids]
-        values: dict[str, float | None] = {AVAILABLE: float(available), "system.memory.limit": float(TOTAL)}
-        machine = snapshot(at, total=TOTAL, processes=known)
-        if late:
-            machine = replace(machine, processes=None, collectors={"processes": Health("stale", "not read yet")})
-        moment = tick(at, values, machine, myself=Myself(os.getpid()))
-        self.base = judge(state, moment, self.compiled)
-
-
-class Machine:
-    """A /proc that shows some processes of the test and as much memory as it wants."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.roots = Roots(proc=root, cgroup=root / "cgroup")
-        self.around = Around(*rules(CRITICAL))
-        self.claims = Claims()
-        self.ledger = Ledger(None, "boot", self.roots, lambda _: None)
-        self.guard = Guard(
-            self.around, claims=self.claims, ledger=self.ledger, settings=GuardSettings(), roots=self.roots
-        )
-        self.now = 100.0
-        self.memory(4 * GIB)
-
-    def memory(self, available: int) -> None:
-        new = self.root / "new"
-        new.write_text(f"MemTotal: {TOTAL // 1024} kB\nMemAvailable: {available // 1024} kB\n")
-        # Into the very file that the guard has open, as the kernel does it.
-        (self.root / "meminfo").write_text(new.read_text())
-
-    def show(self, pid: int) -> None:
-        (self.root / str(pid)).symlink_to(f"/proc/{pid}")
-
-    def begin(self, *pids: int) -> None:
-        """Let the manager take a first sample of these processes, with half of the memory left."""
-        for pid in pids:
-            self.show(pid)
-        self.around.sample(0, 4 * GIB, *pids)
-
-    def look(self, seconds: float = 0.1) -> float:
-        self.now += seconds
-        return self.guard.look(self.now)
+from tests.guarding import CRITICAL, HUNGRY, TOTAL, Machine
+from tests.policy.fakes import GIB, MIB, rules, snapshot
 
 
 @pytest.fixture
@@ -210,6 +122,77 @@ def test_nobody_else_is_touched_while_one_is_dealt_with_and_there_is_no_time_lef
 
         assert len(machine.around.deeds) == 1
         assert machine.around.hurried == 1
+
+
+def test_nobody_is_waited_for_who_goes_on_with_nothing_while_the_last_memory_goes(machine: Machine) -> None:
+    with program(HUNGRY) as hungry:
+        machine.begin(hungry.pid)
+        machine.claims.take("memory", "somebody", 0, machine.now, machine.now + 300, owner="machine")
+        machine.memory(500 * MIB)
+        machine.look(60)
+        machine.memory(100 * MIB)
+        for _ in range(9):
+            machine.look(1)
+        assert (machine.around.deeds, machine.around.hurried) == ([], 5)
+
+        machine.look(2)
+
+        assert hungry.wait() == -signal.SIGKILL
+
+
+def test_who_is_held_back_by_another_rule_is_let_go_so_that_it_can_answer(machine: Machine, tmp_path: Path) -> None:
+    unit = cgroup_of(tmp_path / "cgroup", "a.service", memory__high="4096")
+    with program(HUNGRY) as hungry:
+        machine.begin(hungry.pid)
+        key = f"{hungry.pid}:{start_of(hungry.pid)}"
+        about = (key, "job", "1", "soft", "", Step.FREEZE, 0.0, 0.0, 60.0)
+        limit = Change(*about, "/a.service", int(unit.key.rpartition(":")[2]), "memory.high", "max", ("4096",))
+        machine.ledger.remember(limit, Change(*about, pid=hungry.pid, start_time_ticks=start_of(hungry.pid)))
+        os.kill(hungry.pid, signal.SIGSTOP)
+        assert await_stopped(hungry.pid)
+        machine.memory(500 * MIB)
+        machine.look()
+
+        assert hungry.wait() == -signal.SIGTERM
+    assert (tmp_path / "cgroup/a.service/memory.high").read_text().startswith("max")
+    assert len(machine.ledger.changes) == 2, "another thread keeps them"
+
+
+def test_who_goes_down_a_gentler_ladder_is_hurried_down(machine: Machine) -> None:
+    gentle = [{"step": each, "grace": 5} for each in ("notify", "freeze", "terminate", "kill")]
+    machine.around.compiled = rules({**CRITICAL, "steps": gentle})
+    with program(HUNGRY) as hungry:
+        machine.begin(hungry.pid)
+        machine.memory(100 * MIB)
+        machine.look()
+        assert machine.around.hurried == 0
+        machine.claims.take("memory", "somebody", 0, machine.now, machine.now + 5, owner="machine")
+        machine.look()
+
+        assert machine.around.hurried == 1
+        assert machine.around.deeds == []
+        assert hungry.poll() is None
+
+
+def test_the_way_to_a_victim_is_gone_once_before_it_is_needed(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone: list[int] = []
+    usual = ProcessHandle.release_memory
+
+    def release(it: ProcessHandle) -> bool:
+        gone.append(it.pid)
+        return usual(it)
+
+    monkeypatch.setattr(ProcessHandle, "release_memory", release)
+    with program() as one:
+        machine.begin(one.pid)
+        machine.show(os.getpid())
+        for _ in range(3):
+            machine.look()
+
+    assert gone == [os.getpid()]
+    assert machine.around.deeds == []
 
 
 def test_when_nearly_nothing_is_left_nobody_is_asked(machine: Machine) -> None:

@@ -33,9 +33,9 @@ from resourced.snapshot.memory import derive_memory
 from resourced.snapshot.processes import derive_processes
 from resourced.sources import Source
 from tests.actions.fakes import FakeWorkloads, program
+from tests.guarding import CRITICAL, HUNGRY, Machine
 from tests.policy.fakes import MIB, rules
 from tests.running import PATIENCE_SECONDS
-from tests.test_guard import CRITICAL, HUNGRY, Machine
 from tests.test_monitor import Reader
 
 Report = Callable[[str, Any], None]

@@ -64,6 +64,11 @@ class Claims:
             if self._held.get(resource, ("", 0, 0.0, ""))[0] == key:
                 del self._held[resource]
 
+    def free(self, resource: str) -> None:
+        """End the claim on a resource, whoever holds it: nothing comes of it."""
+        with self._lock:
+            self._held.pop(resource, None)
+
     def held(self, resource: str, gravity: int, now: float) -> bool:
         """Return whether somebody is being dealt with for a resource, as gravely or more."""
         held = self._held.get(resource)

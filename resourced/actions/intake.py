@@ -91,6 +91,7 @@ class Intake:
         before = Pending(step, detail, began, look.left, look.usage)
         course.asked = Asked(decision.id, (), before, began, over=True)  # there was no time to ask
         self._world.claims.release(rule.resource, decision.target.key)
+        self._world.workloads.approach(course.candidate, look, course.resource)  # wakes who waits for pressure
         self.courses.append(course)
         order = list(Step)
         course.taken = [each.step for each in rule.rungs if order.index(each.step) < order.index(step)]
@@ -146,12 +147,12 @@ class Intake:
             raise ActionRefused(f"{frozen[0].target} can't be thawed now, which is tried again; the journal says why")
 
     def hurry(self, resource: str) -> None:
-        """Cut short the time that the gravest decisions leave to a target that was asked to end or to give way."""
+        """Cut short the time that the gravest decisions leave to a target for what was done to it, short of killing."""
         for course in self._with(Status.RUNNING):
             if course.gravity != 0 or course.resource != resource:
                 continue
             self._asking.hurry(course, self._now())
-            if course.taken[-1:] == [Step.TERMINATE]:
+            if course.taken and course.taken[-1] is not Step.KILL:
                 course.due = min(course.due, self._now())
 
     def _took(self, course: Course, rung: Rung, detail: str, look: Look, began: float) -> None:

@@ -75,7 +75,7 @@ class Change:
 class Ledger:
     """The changes that are in force, and when targets were ended lately.
 
-    Only one thread uses it, but for `changes`, which is replaced whole and may be read by any.
+    Only one thread uses it, but for `changes`, which is replaced whole and may be read by any, and `restore`.
 
     Args:
         path: The file; None to remember in memory only.
@@ -146,7 +146,7 @@ class Ledger:
             ActionFailed: The kernel says no; the change is kept, to be tried again.
         """
         try:
-            told = self._thaw(change) if change.pid is not None else self._restore(change)
+            told = self.restore(change)
         except TargetGone:
             told = "it has gone meanwhile"
         self.changes = tuple(each for each in self.changes if each is not change)
@@ -170,7 +170,15 @@ class Ledger:
             except OSError as error:
                 self._report(f"{self._file.path}: {error.strerror}")
 
-    def _restore(self, change: Change) -> str:
+    def restore(self, change: Change) -> str:
+        """Undo one change without forgetting it, which any thread may do; return a sentence that tells how that went.
+
+        Raises:
+            TargetGone: It has gone.
+            ActionFailed: The kernel says no.
+        """
+        if change.pid is not None:
+            return self._thaw(change)
         if change.file is None or change.original is None:
             return "nothing is known of what was before"
         cgroup = self.open(change)

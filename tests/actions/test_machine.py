@@ -282,6 +282,18 @@ def test_time_to_end_is_cut_short_when_little_is_left() -> None:
     assert steps(world) == ["terminate", "kill"]
 
 
+def test_a_gentle_ladder_of_a_grave_rule_is_hurried_too_but_not_beyond_its_end() -> None:
+    hard = rule("hard", steps=("notify", "freeze", "kill"), level="hard")
+    world = FakeWorld(hard)
+    machine = machine_of(world)
+    machine.submit(decision(hard, someone("a")))
+    for step in (Step.NOTIFY, Step.FREEZE, Step.KILL, Step.KILL):
+        machine.advance()
+        assert world.done[-1][1] is step
+        machine.hurry("memory")
+    assert len(machine.courses) == 1
+
+
 def test_an_advised_decision_waits_for_a_word_and_then_runs() -> None:
     advised = rule(mode="advise")
     world = FakeWorld(advised)

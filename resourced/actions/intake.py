@@ -49,11 +49,9 @@ class Intake:
         if any(each.decision.id == decision.id for each in self.courses):
             return  # the guard was first
         now = self._now()
-        for course in self._with(Status.WAITING):
-            if (course.decision.rule, course.decision.instance) == (decision.rule, decision.instance):
-                self._tell.outcome(course, "expired", "a newer decision took its place")
-                self._close(course)
         course = Course(decision, rule, decision.target, Status.RUNNING, now)
+        if not self._replaces(course):
+            return
         if decision.mode is Mode.ADVISE:
             course.status, course.due = Status.WAITING, now + self.settings.approval_seconds
             self.courses.append(course)
@@ -68,6 +66,20 @@ class Intake:
             if each.candidate.key == decision.target.key:
                 self._go_on(each, course, now)
         self.courses.append(course)
+
+    def _replaces(self, course: Course) -> bool:
+        """Let a new course take the place of one that waits; return whether it does, since that is about another."""
+        decision = course.decision
+        for each in self._with(Status.WAITING):
+            if (each.decision.rule, each.decision.instance) != (decision.rule, decision.instance):
+                continue
+            if decision.mode is Mode.ADVISE and each.candidate.key == course.candidate.key:
+                told = f"decision {each.decision.id} waits for approval already, and is about the same"
+                self._tell.outcome(course, "called_off", told, quietly=True)
+                return False
+            self._tell.outcome(each, "expired", "a newer decision took its place")
+            self._close(each)
+        return True
 
     def adopt(self, decision: Decision, target: Target, step: Step, detail: str, look: Look, began: float) -> None:
         """Go on with what the guard has begun by itself: it has taken a step already.
@@ -203,7 +215,7 @@ class Intake:
         self._holds.sweep(self._held_keys(), self._easing.keys)
 
     def _held_keys(self) -> frozenset[str]:
-        return frozenset(each.candidate.key for each in self._with(Status.RUNNING, Status.WATCHING))
+        return frozenset(each.candidate.key for each in self.courses if each.taken or each.status is not Status.WAITING)
 
     def _with(self, *statuses: Status) -> list[Course]:
         return [each for each in self.courses if each.status in statuses]

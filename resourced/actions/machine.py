@@ -91,7 +91,10 @@ class Machine(Intake):
         """End what is no longer wanted, allowed or awaited."""
         if course.status is Status.WAITING and now >= course.due:
             self._tell.outcome(course, "expired", "nobody approved it in time")
-            self._close(course)
+            if course.taken:  # it waits only to go on; what was done before holds
+                self._watch(course)
+            else:
+                self._close(course)
         if course.status is Status.OVER:
             return
         rule = self._rule(course.decision)
@@ -233,7 +236,8 @@ class Machine(Intake):
         return False
 
     def _too_many(self, course: Course, step: Step) -> bool:
-        if step not in ENDING or any(each in ENDING for each in course.taken):
+        """Return whether nobody may be ended any more without a word of somebody, for which it waits then."""
+        if step not in ENDING or any(each in ENDING for each in course.taken) or course.approved_by is not None:
             return False
         settings = self.settings
         lately = self._world.ledger.recent(self._world.clock.boottime(), settings.kill_interval_seconds)
@@ -243,7 +247,9 @@ class Machine(Intake):
         self._tell.outcome(
             course, "refused", f"{told}; {course.candidate.name} would be next, somebody must look", step
         )
-        self._watch(course)
+        course.status, course.due = Status.WAITING, self._now() + settings.approval_seconds
+        self._world.claims.release(course.resource, course.candidate.key)
+        self._tell.event("approval_needed", course)
         return True
 
     def _take(self, course: Course, target: Target, rung: Rung, look: Look) -> bool:

@@ -39,8 +39,8 @@ POLICY_EVENTS = (
         Priority.WARNING,
         "Decision {decision} waits for approval: {target} would have to give way",
         "A decision waits for approval",
-        "The rule is in mode advise: nothing is done to @RESOURCED_TARGET@ until somebody agrees, and the "
-        "decision expires if nobody does.\n\n"
+        "The rule is in mode advise, or too many targets were ended lately: nothing more is done to "
+        "@RESOURCED_TARGET@ until somebody agrees, and the decision expires if nobody does.\n\n"
         "Agree:  resourcectl approve @RESOURCED_DECISION@\n"
         "Refuse: resourcectl veto @RESOURCED_DECISION@",
         limited=False,

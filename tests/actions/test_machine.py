@@ -212,6 +212,13 @@ def test_only_so_many_targets_are_ended_in_some_time() -> None:
     assert "which is the limit" in str(world.outcomes[-1].detail)
     assert "step_refused" in world.events()
 
+    with pytest.raises(ActionRefused):
+        machine.approve(f"{3:020x}", "uid 0")  # the next decision took its place
+    world.dead.discard("job4:1")
+    machine.approve(f"{4:020x}", "uid 0")
+    go_on(machine, world, 1)
+    assert [name for _, _, name in world.done] == ["job1", "job2", "job4"]
+
     go_on(machine, world, 100)
     machine.submit(decision(once, someone("job9"), number=9))
     go_on(machine, world, 1)
@@ -292,57 +299,6 @@ def test_a_gentle_ladder_of_a_grave_rule_is_hurried_too_but_not_beyond_its_end()
         assert world.done[-1][1] is step
         machine.hurry("memory")
     assert len(machine.courses) == 1
-
-
-def test_an_advised_decision_waits_for_a_word_and_then_runs() -> None:
-    advised = rule(mode="advise")
-    world = FakeWorld(advised)
-    machine = machine_of(world)
-    machine.submit(decision(advised, someone("hog")))
-    go_on(machine, world, 30)
-    assert (world.done, world.events()) == ([], ["approval_needed"])
-
-    machine.approve(f"{1:020x}", "uid 0")
-    go_on(machine, world, 6)
-
-    assert steps(world) == ["notify", "throttle"]
-    assert "approved" in world.events()
-    with pytest.raises(ActionRefused):
-        machine.approve(f"{1:020x}", "uid 0")
-
-
-def test_an_advised_decision_expires() -> None:
-    advised = rule(mode="advise")
-    world = FakeWorld(advised)
-    machine = machine_of(world, approval_seconds=20.0)
-    machine.submit(decision(advised, someone("hog")))
-    go_on(machine, world, 21)
-
-    assert world.results() == [("notify", "expired")]
-    with pytest.raises(ActionRefused):
-        machine.approve(f"{1:020x}", "uid 0")
-
-
-def test_a_newer_decision_takes_the_place_of_one_that_waits() -> None:
-    advised = rule(mode="advise")
-    world = FakeWorld(advised)
-    machine = machine_of(world)
-    machine.submit(decision(advised, someone("hog")))
-    machine.submit(decision(advised, someone("hog"), number=2))
-
-    assert [course.decision.id for course in machine.courses] == [f"{2:020x}"]
-    assert world.results() == [("notify", "expired")]
-
-
-def test_nothing_is_approved_that_has_recovered() -> None:
-    advised = rule(mode="advise")
-    world = FakeWorld(advised)
-    machine = machine_of(world)
-    machine.submit(decision(advised, someone("hog")))
-    world.needs["low"] = Need.OVER
-
-    with pytest.raises(ActionRefused, match="recovered"):
-        machine.approve(f"{1:020x}", "uid 0")
 
 
 def test_a_veto_ends_what_is_under_way_and_keeps_the_target_safe() -> None:

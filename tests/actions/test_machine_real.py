@@ -122,3 +122,20 @@ def test_the_guard_hands_over_what_it_has_begun(tmp_path: Path) -> None:
         machine.adopt(decided, target, Step.TERMINATE, "SIGTERM to 1 process", look, world.clock.now)
         go_on(machine, world, 6)
         assert process.wait() == -signal.SIGKILL
+
+
+def test_who_is_held_back_stays_so_when_the_limit_of_kills_is_reached(tmp_path: Path) -> None:
+    wanted = rule(steps=("throttle", "terminate"), scope="unit")
+    world = real_world(wanted, directory=tmp_path)
+    machine = machine_of(world, kill_limit=0, approval_seconds=30.0)
+    unit = cgroup_of(tmp_path, "a.service", memory__high="max", memory__current=str(100 * MIB))
+    with program() as process:
+        (tmp_path / "a.service/cgroup.procs").write_text(str(process.pid))
+        machine.submit(decision(wanted, unit))
+        for seconds, status in ((10, Status.WAITING), (40, Status.WATCHING)):
+            go_on(machine, world, seconds)
+            assert [each.status for each in machine.courses] == [status]
+            assert (tmp_path / "a.service/memory.high").read_text().startswith(str(100 * MIB))
+        assert process.poll() is None
+        machine.end()
+    assert world.events().count("approval_needed") == 1

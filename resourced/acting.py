@@ -59,6 +59,7 @@ class LiveWorld:
         self.workloads = workloads
         self.ledger = ledger
         self.claims = Claims()
+        self.claims.backoff.keep(ledger.alone)
         self.actions: Mapping[Step, Action] = all_actions(self.clock)
         self._manager = manager
         self._history = history

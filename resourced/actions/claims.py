@@ -4,6 +4,7 @@ The lock is held for a few instructions and by nobody who does anything else mea
 """
 
 import threading
+from collections.abc import Mapping
 
 
 class Backoff:
@@ -22,6 +23,14 @@ class Backoff:
         self._until[key] = (now + span, span)
         if len(self._until) > 256:  # of what has gone nobody asks again
             self._until = {each: value for each, value in self._until.items() if value[0] > now}
+
+    def kept(self, now: float) -> dict[str, tuple[float, float]]:
+        """Return until when each is left alone, CLOCK_MONOTONIC, and for how long that is."""
+        return {key: value for key, value in self._until.items() if value[0] > now}
+
+    def keep(self, kept: Mapping[str, tuple[float, float]]) -> None:
+        """Go on leaving alone whom an earlier process of this boot did."""
+        self._until = {**kept, **self._until}
 
     def left_alone(self, key: str, now: float) -> bool:
         """Return whether a target is left alone now."""

@@ -139,12 +139,14 @@ class Intake:
         if course is None:
             raise ActionRefused("nothing waits or is under way for this decision; resourcectl actions lists what is")
         self._backoff.leave(course.candidate.key, self._now(), _VETOED_SECONDS)
+        self._world.ledger.leave_alone(self._backoff.kept(self._now()))
         self._tell.event("vetoed", course, caller=who)
         self._tell.outcome(course, "called_off", f"refused by {who}")
         for each in [each for each in self.courses if each.candidate.key == course.candidate.key]:
             self._close(each, f"refused by {who}")
         self._easing.end(course.candidate.key)
         self._sweep()
+        self._world.ledger.flush()
 
     def thaw(self, identity: str, who: str) -> None:
         """Let what a decision has frozen run on; all else stays as it is, and the next rung comes when it is due.

@@ -88,6 +88,8 @@ class Ledger:
         self.changes: tuple[Change, ...] = ()
         self.ended: tuple[float, ...] = ()
         """CLOCK_BOOTTIME of targets that were terminated or killed."""
+        self.alone: dict[str, tuple[float, float]] = {}
+        """Who is left alone because somebody said so: until when, CLOCK_MONOTONIC, and for how long."""
         self._file = BootFile(path, version=VERSION, boot_id=boot_id, report=report)
         self._roots = roots
         self._report = report
@@ -158,6 +160,10 @@ class Ledger:
         self.ended = (*self.recent(boottime_seconds, interval_seconds), boottime_seconds)
         self._dirty = True
 
+    def leave_alone(self, alone: Mapping[str, tuple[float, float]]) -> None:
+        """Keep who is left alone."""
+        self.alone, self._dirty = dict(alone), True
+
     def recent(self, boottime_seconds: float, interval_seconds: float) -> tuple[float, ...]:
         """Return when targets were ended within an interval."""
         return tuple(each for each in self.ended if boottime_seconds - each < interval_seconds)
@@ -207,11 +213,13 @@ class Ledger:
         """Take up what an earlier process of this boot has left."""
         changes = tuple(_change(each) for each in saved["changes"])
         self.changes, self.ended = changes, tuple(float(each) for each in saved["ended"])
+        self.alone = {key: (float(until), float(span)) for key, (until, span) in saved.get("alone", {}).items()}
 
     def _save(self) -> None:
         self._dirty = False
         changes = json.dumps([asdict(each) for each in self.changes])
-        self._file.save({"changes": changes, "ended": json.dumps(self.ended)}, synced=True)
+        about = {"changes": changes, "ended": json.dumps(self.ended), "alone": json.dumps(self.alone)}
+        self._file.save(about, synced=True)
 
 
 def _change(saved: dict[str, Any]) -> Change:

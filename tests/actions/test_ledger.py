@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from resourced.actions import Ledger
+from resourced.actions.claims import Claims
 from resourced.actions.ledger import Change
 from resourced.collectors.base import Roots
 from resourced.decision import Step
@@ -121,3 +122,27 @@ def test_targets_that_were_ended_are_counted_over_a_restart(tmp_path: Path) -> N
     assert ledger(tmp_path).recent(710.0, 600.0) == (500.0, 700.0)
     assert json.loads((tmp_path / "actions.json").read_text())["ended"] == [500.0, 700.0]
     assert (tmp_path / "actions.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_who_was_refused_stays_safe_over_a_restart(tmp_path: Path) -> None:
+    claims, before = Claims(), ledger(tmp_path)
+    claims.backoff.leave("a:1", 10.0, 900.0)
+    claims.backoff.leave("b:1", 10.0, 5.0)
+    before.leave_alone(claims.backoff.kept(20.0))
+    before.flush()
+
+    later = Claims()
+    later.backoff.keep(ledger(tmp_path).alone)
+    assert [later.backoff.left_alone(key, 30.0) for key in ("a:1", "b:1")] == [True, False]
+
+
+def test_a_file_of_an_older_release_names_nobody_who_is_safe(tmp_path: Path) -> None:
+    before = ledger(tmp_path)
+    before.count_end(10.0, 600.0)
+    before.flush()
+    path = tmp_path / "actions.json"
+    saved = json.loads(path.read_text())
+    del saved["alone"]
+    path.write_text(json.dumps(saved))
+
+    assert (ledger(tmp_path).alone, ledger(tmp_path).ended) == ({}, (10.0,))

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import signal
 import tty
 from dataclasses import replace
@@ -310,6 +311,17 @@ def test_a_file_among_the_terminals_is_not_written(tmp_path: Path) -> None:
 
     assert tell_terminals(tmp_path, os.getuid(), "x") == 0
     assert (tmp_path / "pts/0").read_text() == "mine"
+
+
+def test_what_is_no_terminal_of_the_owner_is_not_even_opened(tmp_path: Path) -> None:
+    (tmp_path / "pts").mkdir()
+    os.mkfifo(tmp_path / "pts/0")
+    reader = os.open(tmp_path / "pts/0", os.O_RDONLY | os.O_NONBLOCK)
+
+    assert tell_terminals(tmp_path, os.getuid(), "x") == 0
+    hung_up = select.select([reader], [], [], 0)[0]  # a FIFO tells that it was opened for writing and closed again
+    os.close(reader)
+    assert hung_up == []
 
 
 def test_a_name_cannot_steer_a_terminal(world: FakeWorld) -> None:

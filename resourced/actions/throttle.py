@@ -11,8 +11,10 @@ from resourced.decision import Step
 from resourced.errors import ActionFailed, StepImpossible
 
 _PERIOD_US = 100_000
+_CPU_SHARE = 0.8
+"""cpu.max begins at so much of what the target used, and is lowered to so much of itself at a time."""
 _LEAST_CPUS = 0.1
-"""However often the limit is halved, so much of a processor stays: nothing is starved of the time to end itself."""
+"""However often the limit is lowered, so much of a processor stays: nothing is starved of the time to end itself."""
 _WEIGHT = "10"
 """A tenth of what others have by default."""
 _STEP_SHARE = 0.01
@@ -25,7 +27,8 @@ _LEAST_EASE = 1024**2
 class Throttle:
     """Limits what the rule is about.
 
-    Memory: memory.high at present use, and lower as that falls. Processors: cpu.max and cpu.weight. I/O: io.weight.
+    Memory: memory.high at present use, and lower as that falls. Processors: cpu.weight, and cpu.max a little below use,
+    and lower while that does not help. I/O: io.weight.
 
     Args:
         clock: Tells the time.
@@ -46,8 +49,13 @@ class Throttle:
         return limit(order, cgroup)
 
     def press(self, order: Order) -> None:
-        if order.target.cgroup is not None and order.resource in ("memory", "swap"):
-            self._follow(order, order.target.cgroup)
+        cgroup = order.target.cgroup
+        if cgroup is None:
+            return
+        if order.resource in ("memory", "swap"):
+            self._follow(order, cgroup)
+        elif order.resource == "cpu":
+            self._lower(order, cgroup)
 
     def ease(self, order: Order, left: float | None) -> bool:
         """Raise memory.high a little while the target takes all it is given.
@@ -102,12 +110,23 @@ class Throttle:
             told.append(f"cpu.weight {_WEIGHT} instead of {weight}")
         used = order.decision.target.usage if order.decision.target is not None else None
         if maximum is not None and used:
-            cpus = max(_LEAST_CPUS, used / 2)
+            cpus = max(_LEAST_CPUS, used * _CPU_SHARE)
             quota, _, period = maximum.partition(" ")
             if quota == "max" or int(quota) / int(period or _PERIOD_US) > cpus:
-                self._set(order, cgroup, "cpu.max", maximum, f"{round(cpus * _PERIOD_US)} {_PERIOD_US}")
-                told.append(f"cpu.max {cpus:.2g} processors, half of what it used")
+                self._set(order, cgroup, "cpu.max", maximum, _quota(cpus))
+                told.append(f"cpu.max {cpus:.2g} processors, of {used:.2g} that it used")
         return " and ".join(told) or "its limits are lower already"
+
+    def _lower(self, order: Order, cgroup: CgroupHandle) -> None:
+        """Lower cpu.max by a step, unless somebody else has set it."""
+        mine = next((each for each in order.ledger.of(order.target.key) if each.file == "cpu.max"), None)
+        now = cgroup.read("cpu.max")
+        if mine is None or now is None or now not in mine.written or not (quota := now.partition(" ")[0]).isdecimal():
+            return
+        cpus = int(quota) / _PERIOD_US
+        lower = max(_LEAST_CPUS, cpus * _CPU_SHARE)
+        if lower < cpus:
+            self._set(order, cgroup, "cpu.max", mine.original or "max", _quota(lower))
 
     def _io(self, order: Order, cgroup: CgroupHandle) -> str:
         for name in IO_WEIGHTS:
@@ -157,6 +176,10 @@ def change_of(
         inode = int(target.key.rpartition(":")[2])
         return Change(*about, *when, cgroup.path, inode, what[0], what[1], (what[2],))
     return Change(*about, *when, pid=int(what[0]), start_time_ticks=int(what[1]))
+
+
+def _quota(cpus: float) -> str:
+    return f"{round(cpus * _PERIOD_US)} {_PERIOD_US}"
 
 
 def _pages(size: int) -> int:

@@ -15,7 +15,7 @@ from resourced.errors import ActionRefused
 from resourced.guard import Guard, GuardSettings
 from resourced.manager import Report, ResourceManager, State
 from resourced.policy import Judgement, Look, Need, Rule, calm, look_again, need_of
-from resourced.rivals import Rival, describe_rivals, killers_among
+from resourced.rivals import Rival, describe_rivals, killers_of
 
 _FRESH_SECONDS = 0.25
 """A sample that is no older counts as taken now."""
@@ -272,7 +272,7 @@ class Acting:
         if processes is None or now < self._rivals_due:
             return
         self._rivals_due = now + _RIVALS_SECONDS
-        found = killers_among(each.name for each in processes.items)
+        found = killers_of(processes.items)
         if found != self._killers:
             new, self._killers = found - self._killers, found
             self.executor.post(lambda _: self._meet(found, new))

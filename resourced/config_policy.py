@@ -76,7 +76,7 @@ class ActionsConfig(Section):
     """URL that is told of each decision and outcome, by POST of JSON: {"kind": "decision", "decision": {…}}, or
     outcome. It begins with https://, or names this machine."""
     webhook_timeout: Annotated[Duration, Field(ge=0.1, le=60)] = 5.0
-    """How long telling it may take."""
+    """How long telling it may take in all."""
     command: tuple[str, ...] = ()
     """Program, by its absolute path, and arguments that are run for each decision, with {"kind": "decision",
     "decision": {…}} on standard input; no shell, and no environment but PATH and LANG."""

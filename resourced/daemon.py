@@ -204,7 +204,7 @@ class Daemon:
         self._manager.interval_seconds = config.sampling.interval
         if any(key.startswith(("sampling.", "collectors.")) for key in keys):
             await asyncio.to_thread(self._monitor.reconfigure, sources_of(config), switched_off(config))
-        if any(key.startswith(("rule.", "policy.", "actions.")) for key in keys):
+        if any(key.startswith(("rule.", "policy.", "actions.", "guard.")) for key in keys):
             await asyncio.to_thread(self._manager.set_rules, rules)
             self._acting.settle(action_settings(config), guard_settings(config))
             self._lock_memory()

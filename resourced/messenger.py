@@ -5,8 +5,10 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -28,7 +30,7 @@ class MessengerSettings:
     webhook: str | None = None
     """URL that is told of each decision and outcome."""
     webhook_seconds: float = 5.0
-    """How long the other side may take."""
+    """How long telling it may take in all."""
     command: tuple[str, ...] = ()
     """Program and arguments that are run for each decision."""
     command_seconds: float = 10.0
@@ -53,6 +55,7 @@ class Messenger:
         self._report = report
         self._queue: Queue[Decision | Outcome | None] = Queue(_MOST_WAITING)
         self._thread: threading.Thread | None = None
+        self._posted: _Post | None = None
         self._stopping = False
 
     def start(self) -> None:
@@ -88,7 +91,7 @@ class Messenger:
             kind = "decision" if isinstance(item, Decision) else "outcome"
             text = json.dumps({"kind": kind, kind: asdict(item)}, default=str).encode()
             if self._settings.webhook is not None:
-                self._try(_place(self._settings.webhook), partial(self._post, text))
+                self._try(_place(self._settings.webhook), partial(self._post, self._settings.webhook, text))
             if self._settings.command and isinstance(item, Decision):
                 self._try(self._settings.command[0], partial(self._execute, text))
 
@@ -98,19 +101,21 @@ class Messenger:
         except (OSError, http.client.HTTPException, ValueError, subprocess.SubprocessError) as error:
             self._report("message_failed", {"receiver": receiver, "reason": f"{type(error).__name__}: {error}"})
 
-    def _post(self, text: bytes) -> None:
-        parts = urlsplit(self._settings.webhook or "")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(parts.hostname or "", parts.port, timeout=self._settings.webhook_seconds)
-        path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-        headers = {"Content-Type": "application/json", "User-Agent": f"resourced/{__version__}"}
-        try:
-            connection.request("POST", path, text, headers)
-            answer = connection.getresponse()
-        finally:
-            connection.close()
-        if answer.status >= 300:
-            raise http.client.HTTPException(f"answered {answer.status}")
+    def _post(self, url: str, text: bytes) -> None:
+        seconds = self._settings.webhook_seconds
+        ends = time.monotonic() + seconds
+        if self._posted is not None:
+            self._posted.join(seconds)
+            if self._posted.is_alive():
+                raise TimeoutError("the message before, which was given up, has not ended yet")
+        self._posted = _Post(url, text, seconds)
+        self._posted.start()
+        self._posted.join(max(0.0, ends - time.monotonic()))
+        if self._posted.is_alive():
+            self._posted.give_up()
+            raise TimeoutError(f"not told within {seconds:g} s")
+        if self._posted.fault is not None:
+            raise self._posted.fault
 
     def _execute(self, text: bytes) -> None:
         """Run the command that the owner of the machine configured, with an absolute path and without a shell."""
@@ -130,6 +135,47 @@ class Messenger:
             raise
         if process.returncode != 0:
             raise subprocess.SubprocessError(f"ended with {process.returncode}")
+
+
+class _Post(threading.Thread):
+    """One POST, in a thread of its own that can be given up.
+
+    A socket's timeout is that of one read, which who drips never exceeds; and looking up a name has none at all.
+    """
+
+    def __init__(self, url: str, text: bytes, seconds: float) -> None:
+        super().__init__(name="webhook", daemon=True)
+        parts = urlsplit(url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = kind(parts.hostname or "", parts.port, timeout=seconds)
+        self._path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
+        self._text = text
+        self._given_up = False
+        self.fault: Exception | None = None
+        """Why it was not told, once the thread has ended."""
+
+    def run(self) -> None:
+        headers = {"Content-Type": "application/json", "User-Agent": f"resourced/{__version__}"}
+        try:
+            self._connection.connect()
+            if self._given_up:
+                return  # or it would be told after it was said that it could not be
+            self._connection.request("POST", self._path, self._text, headers)
+            status = self._connection.getresponse().status
+            if status >= 300:
+                self.fault = http.client.HTTPException(f"answered {status}")
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self.fault = error
+        finally:
+            self._connection.close()
+
+    def give_up(self) -> None:
+        """Have the thread end as soon as it may."""
+        self._given_up = True
+        connected = self._connection.sock
+        if connected is not None:
+            with contextlib.suppress(OSError):
+                connected.shutdown(socket.SHUT_RDWR)
 
 
 def _place(url: str) -> str:

@@ -5,8 +5,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from resourced.snapshot.processes import Process
+from resourced.snapshot.units import unit_of
+
 KILLERS = ("systemd-oomd", "earlyoom", "nohang", "oomd")
 """Command names, as the kernel keeps them."""
+
+_SERVICES = {"nohang.service": "nohang", "nohang-desktop.service": "nohang"}
+"""Units of killers that are scripts, whose command name is that of their interpreter."""
 
 _UNITS = tuple(
     f"{base}/{kind}"
@@ -31,9 +37,17 @@ class Rival:
         return f"{self.name} ({self.about})" if self.about else self.name
 
 
-def killers_among(names: Iterable[str]) -> frozenset[str]:
-    """Return which of some command names are killers."""
-    return frozenset(KILLERS).intersection(names)
+def killer_of(name: str, cgroup: str | None) -> str | None:
+    """Return what a process is called as a killer, by its command name or else by its unit; None if it is none."""
+    if name in KILLERS:
+        return name
+    return _SERVICES.get(unit_of(cgroup) or "") if cgroup is not None else None
+
+
+def killers_of(processes: Iterable[Process]) -> frozenset[str]:
+    """Return which killers are among processes."""
+    found = (killer_of(each.name, each.cgroup) for each in processes)
+    return frozenset(each for each in found if each is not None)
 
 
 def describe_rivals(names: Iterable[str], root: Path = Path("/")) -> tuple[Rival, ...]:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import select
 import shutil
 import signal
@@ -302,3 +303,25 @@ def test_programs_that_wait_for_memory_pressure_are_woken_and_slow_ones_hold_nob
             each.close()
         client.close()
     assert not (tmp_path / "run/pressure.sock").exists()
+
+
+def test_a_rule_that_only_warns_wakes_who_waits_for_pressure_and_asks_nobody(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    script = tmp_path / "tell"
+    script.write_text(f"#!/bin/sh\n{shutil.which('cat')} > {told}.new && mv {told}.new {told}\n")
+    script.chmod(0o755)
+    text = config(tmp_path).replace('level = "soft"', 'level = "warn"')
+    text = re.sub(r"steps = .*\n", "", text).replace("[actions]", f'[actions]\ncommand = ["{script}"]')
+    with program() as process, running(tmp_path, text=text) as daemon:
+        client = connected(daemon)
+        lease = register(daemon, process, tell="signal", signal="SIGTERM")
+        before = daemon.get("/healthz")["sampling"]["sequence"]
+        daemon.get(f"/resources/memory?wait=30&after={before + 2}")
+
+        assert client.recv(1)
+        client.close()
+        assert outcomes_of(daemon, lambda _: told.exists()) == []
+        assert daemon.get(f"/workloads/{lease['id']}")["state"] == "registered"
+        assert process.poll() is None
+    warned = json.loads(told.read_text())["decision"]
+    assert (warned["target"], warned["steps"], warned["reason"]) == (None, ["notify"], "the rule only warns")

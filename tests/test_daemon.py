@@ -19,6 +19,7 @@ import jsonschema
 import pytest
 
 from resourced.api.health import HEALTH
+from resourced.configfiles import load
 from resourced.daemon import Daemon as DaemonInside
 from resourced.errors import ConfigError
 from tests.nvml.build import build, compiler
@@ -243,6 +244,27 @@ async def test_a_reload_that_meets_a_fault_is_told_and_over() -> None:
     assert told == ["reloading", "running; the configuration on disk was refused, see the log"]
     reason = "a fault in resourced: ZeroDivisionError: nobody foresaw this"
     assert reported == [("config_refused", {"reason": reason})]
+
+
+async def test_a_reload_puts_settings_of_the_guard_into_force_though_nothing_else_has_changed() -> None:
+    settled: list[Any] = []
+    reported: list[tuple[str, Mapping[str, Any]]] = []
+    before, after = (load([], environ={}, options=options) for options in ([], ["guard.low=7%", "guard.stall=100ms"]))
+    daemon = SimpleNamespace(
+        _loaded=before,
+        _load=lambda: after,
+        _front=SimpleNamespace(renew_certificate=lambda: False, set_access=lambda _: None),
+        _manager=SimpleNamespace(interval_seconds=0.0, set_rules=lambda _: None),
+        _acting=SimpleNamespace(settle=lambda *of: settled.append(of)),
+        _lock_memory=lambda: None,
+        _report=lambda event, fields: reported.append((event, fields)),
+    )
+    await DaemonInside._reload(cast("DaemonInside", daemon))
+
+    [(_, guard)] = settled
+    assert guard.low_share == 0.07
+    told = {"changed": "guard.low, guard.stall", "waits_for_restart": "guard.stall"}
+    assert reported == [("daemon_reloaded", told)]
 
 
 def test_killed_it_loses_no_more_than_what_was_not_written_yet(tmp_path: Path) -> None:

@@ -80,6 +80,15 @@ def test_what_changed_is_named_and_what_waits_for_a_restart() -> None:
     assert changed_keys(before, before) == ()
 
 
+def test_of_the_guard_waits_what_its_thread_and_the_kernel_were_told_at_the_start() -> None:
+    before = load([], environ={}).config
+    after = ["enabled=false", "min_interval=90ms", "max_interval=900ms", "fill_rate=1GiB", "low=7%"]
+    after += ["stall=100ms", "stall_window=2s"]
+    keys = changed_keys(before, load([], environ={}, options=[f"guard.{each}" for each in after]).config)
+    assert len(keys) == len(after)
+    assert needs_restart(keys) == ("guard.enabled", "guard.stall", "guard.stall_window")
+
+
 def test_tokens_come_from_the_service_manager_unless_the_configuration_names_a_file(tmp_path: Path) -> None:
     silent = load([], environ={}).config
     named = load([], environ={}, options=["api.tokens_file=/etc/mine"]).config

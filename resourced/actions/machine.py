@@ -131,6 +131,8 @@ class Machine(Intake):
         if course.status not in (Status.RUNNING, Status.WATCHING) or now - course.pressed < _AGAIN_SECONDS:
             return
         course.pressed = now
+        if self._world.need(course.decision) is not Need.FIRING:
+            return
         if course.target is None or not self._world.ledger.of(course.target.key):
             return
         for step in course.taken:

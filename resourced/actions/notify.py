@@ -68,11 +68,14 @@ def _terminals(devices: Path, *, consoles: bool) -> list[Path]:
 
 
 def _tell(path: Path, uid: int, line: bytes) -> bool:
+    if not _is_terminal_of(uid, path.lstat()):
+        return False  # and is not opened: a console that nobody uses takes memory from then on
     descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISCHR(found.st_mode) or found.st_uid != uid:
-            return False
-        return os.write(descriptor, line) == len(line)
+        return _is_terminal_of(uid, os.fstat(descriptor)) and os.write(descriptor, line) == len(line)
     finally:
         os.close(descriptor)
+
+
+def _is_terminal_of(uid: int, found: os.stat_result) -> bool:
+    return stat.S_ISCHR(found.st_mode) and found.st_uid == uid

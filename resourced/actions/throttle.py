@@ -10,8 +10,10 @@ from resourced.decision import Step
 from resourced.errors import ActionFailed, StepImpossible
 
 _PERIOD_US = 100_000
+_CPU_SHARE = 0.8
+"""cpu.max begins at so much of what the target used, and is lowered to so much of itself at a time."""
 _LEAST_CPUS = 0.1
-"""However often the limit is halved, so much of a processor stays: nothing is starved of the time to end itself."""
+"""However often the limit is lowered, so much of a processor stays: nothing is starved of the time to end itself."""
 _WEIGHT = "10"
 """A tenth of what others have by default."""
 _STEP_SHARE = 0.01
@@ -21,7 +23,8 @@ _STEP_SHARE = 0.01
 class Throttle:
     """Limits what the rule is about.
 
-    Memory: memory.high at present use, and lower as that falls. Processors: cpu.max and cpu.weight. I/O: io.weight.
+    Memory: memory.high at present use, and lower as that falls. Processors: cpu.weight, and cpu.max a little below use,
+    and lower while that does not help. I/O: io.weight.
 
     Args:
         clock: Tells the time.
@@ -42,8 +45,13 @@ class Throttle:
         return limit(order, cgroup)
 
     def press(self, order: Order) -> None:
-        if order.target.cgroup is not None and order.resource in ("memory", "swap"):
-            self._follow(order, order.target.cgroup)
+        cgroup = order.target.cgroup
+        if cgroup is None:
+            return
+        if order.resource in ("memory", "swap"):
+            self._follow(order, cgroup)
+        elif order.resource == "cpu":
+            self._lower(order, cgroup)
 
     def _limits(self) -> dict[str, Callable[[Order, CgroupHandle], str]]:
         return {"memory": self._memory, "swap": self._memory, "cpu": self._cpu, "io": self._io}
@@ -54,7 +62,7 @@ class Throttle:
             raise StepImpossible("the memory controller is not enabled for it")
         high = whole_pages(use)
         if original.isdecimal() and int(original) <= high:
-            if (mine := _own_change(order)) is not None and original in mine.written:
+            if (mine := _own_change(order, "memory.high")) is not None and original in mine.written:
                 self._set(order, cgroup, "memory.high", original, original)
             return f"memory.high stays at {_mib(int(original))}, which is no more than what it holds"
         self._set(order, cgroup, "memory.high", original, str(high))
@@ -66,7 +74,7 @@ class Throttle:
         Never below, for that would make the kernel look for memory in vain, and never where somebody else has set it.
         """
         use, now = cgroup.read_int("memory.current"), cgroup.read("memory.high")
-        mine = _own_change(order)
+        mine = _own_change(order, "memory.high")
         if use is None or now is None or mine is None or now not in mine.written or not now.isdecimal():
             return
         high = whole_pages(use)
@@ -83,12 +91,23 @@ class Throttle:
             told.append(f"cpu.weight {_WEIGHT} instead of {weight}")
         used = order.decision.target.usage if order.decision.target is not None else None
         if maximum is not None and used:
-            cpus = max(_LEAST_CPUS, used / 2)
+            cpus = max(_LEAST_CPUS, used * _CPU_SHARE)
             quota, _, period = maximum.partition(" ")
             if quota == "max" or int(quota) / int(period or _PERIOD_US) > cpus:
-                self._set(order, cgroup, "cpu.max", maximum, f"{round(cpus * _PERIOD_US)} {_PERIOD_US}")
-                told.append(f"cpu.max {cpus:.2g} processors, half of what it used")
+                self._set(order, cgroup, "cpu.max", maximum, _quota(cpus))
+                told.append(f"cpu.max {cpus:.2g} processors, of {used:.2g} that it used")
         return " and ".join(told) or "its limits are lower already"
+
+    def _lower(self, order: Order, cgroup: CgroupHandle) -> None:
+        """Lower cpu.max by a step, unless somebody else has set it."""
+        mine = _own_change(order, "cpu.max")
+        now = cgroup.read("cpu.max")
+        if mine is None or now is None or now not in mine.written or not (quota := now.partition(" ")[0]).isdecimal():
+            return
+        cpus = int(quota) / _PERIOD_US
+        lower = max(_LEAST_CPUS, cpus * _CPU_SHARE)
+        if lower < cpus:
+            self._set(order, cgroup, "cpu.max", mine.original or "max", _quota(lower), anew=False)
 
     def _io(self, order: Order, cgroup: CgroupHandle) -> str:
         for name in IO_WEIGHTS:
@@ -112,8 +131,8 @@ class Throttle:
         cgroup.write(file, value)
 
 
-def _own_change(order: Order) -> Change | None:
-    return next((each for each in order.ledger.of(order.target.key) if each.file == "memory.high"), None)
+def _own_change(order: Order, file: str) -> Change | None:
+    return next((each for each in order.ledger.of(order.target.key) if each.file == file), None)
 
 
 def change_of(
@@ -135,6 +154,10 @@ def change_of(
         inode = int(target.key.rpartition(":")[2])
         return Change(*about, *when, cgroup.path, inode, what[0], what[1], (what[2],))
     return Change(*about, *when, pid=int(what[0]), start_time_ticks=int(what[1]))
+
+
+def _quota(cpus: float) -> str:
+    return f"{round(cpus * _PERIOD_US)} {_PERIOD_US}"
 
 
 def _mib(size: int) -> str:

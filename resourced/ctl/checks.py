@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from resourced.collectors.base import Roots, read_text
+from resourced.collectors.procstat import parse_cgroup
+from resourced.rivals import killer_of
 
 RIVALS = {
     "systemd-oomd": "systemctl disable --now systemd-oomd.service systemd-oomd.socket",
@@ -18,7 +20,9 @@ RIVALS = {
     "low-memory-moni": "systemctl disable --now low-memory-monitor.service",
     "psi-monitor": "systemctl disable --now psi-monitor.service",
 }
-"""Other killers by the name of their process (/proc/PID/comm, at most 15 bytes), and how they are switched off."""
+"""Other killers by the name of their process (/proc/PID/comm, at most 15 bytes), and how they are switched off.
+
+One that is a script has the name of its interpreter, and is known by its unit."""
 
 CAPABILITIES = {
     1: ("CAP_DAC_OVERRIDE", "limits and freezing of control groups"),
@@ -121,6 +125,8 @@ def rivals(roots: Roots) -> Iterator[Finding]:
     found = False
     for path in roots.proc.glob("[0-9]*/comm"):
         name = (read_text(path) or "").strip()
+        if name not in RIVALS:
+            name = killer_of(name, parse_cgroup((read_text(path.parent / "cgroup") or "").encode())) or ""
         if name in RIVALS:
             found = True
             yield Finding(

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import signal
 import tty
 from dataclasses import replace
@@ -156,15 +157,57 @@ def test_a_limit_below_use_is_left_as_it_is(world: FakeWorld, tmp_path: Path) ->
     assert world.ledger.changes == ()
 
 
-def test_processor_time_is_halved_and_weighs_less(world: FakeWorld, tmp_path: Path) -> None:
+def test_processor_time_is_limited_to_a_little_less_and_weighs_less(world: FakeWorld, tmp_path: Path) -> None:
     candidate = cgroup_of(tmp_path, "a.service", cpu__max="max 100000", cpu__weight="100")
     order = order_for(world, Candidate(candidate.scope, candidate.key, candidate.name, usage=3.0), "cpu")
 
     assert ACTIONS[Step.THROTTLE].take(order) == (
-        "cpu.weight 10 instead of 100 and cpu.max 1.5 processors, half of what it used"
+        "cpu.weight 10 instead of 100 and cpu.max 2.4 processors, of 3 that it used"
     )
-    assert (tmp_path / "a.service/cpu.max").read_text().startswith("150000 100000")
+    assert (tmp_path / "a.service/cpu.max").read_text().startswith("240000 100000")
     assert [each.original for each in world.ledger.changes] == ["100", "max 100000"]
+
+
+def test_processor_time_is_lowered_step_by_step_and_given_back(world: FakeWorld, tmp_path: Path) -> None:
+    limit = tmp_path / "a.service/cpu.max"
+    candidate = cgroup_of(tmp_path, "a.service", cpu__max="max 100000")
+    order = order_for(world, replace(candidate, usage=0.2), "cpu")
+    ACTIONS[Step.THROTTLE].take(order)
+
+    for expected in ("16000", "12800", "10240", "10000", "10000"):
+        assert limit.read_text().startswith(f"{expected} 100000")
+        limit.write_text(f"{expected} 100000\n")  # as the kernel shows it
+        ACTIONS[Step.THROTTLE].press(order)
+    [change] = world.ledger.changes
+    assert world.ledger.put_back(change) == "cpu.max is max 100000 again"
+
+
+def test_processor_time_that_somebody_else_has_set_is_not_lowered(world: FakeWorld, tmp_path: Path) -> None:
+    limit = tmp_path / "a.service/cpu.max"
+    candidate = replace(cgroup_of(tmp_path, "a.service", cpu__max="50000 100000"), usage=3.0)
+    order = order_for(world, candidate, "cpu")
+    assert ACTIONS[Step.THROTTLE].take(order) == "its limits are lower already"
+    ACTIONS[Step.THROTTLE].press(order)
+    assert limit.read_text() == "50000 100000\n"
+
+    limit.write_text("max 100000\n")
+    ACTIONS[Step.THROTTLE].take(order)
+    for theirs in ("100000 100000", "max 100000", "240000 50000"):
+        limit.write_text(f"{theirs}\n")
+        ACTIONS[Step.THROTTLE].press(order)
+        assert limit.read_text() == f"{theirs}\n"
+
+
+def test_a_lower_limit_that_cannot_be_kept_is_not_set(world: FakeWorld, tmp_path: Path) -> None:
+    limit = tmp_path / "a.service/cpu.max"
+    order = order_for(world, replace(cgroup_of(tmp_path, "a.service", cpu__max="max 100000"), usage=2.0), "cpu")
+    ACTIONS[Step.THROTTLE].take(order)
+    limit.write_text("160000 100000\n")
+    (tmp_path / "actions.json.new").mkdir()
+
+    with pytest.raises(ActionFailed, match="can't be kept"):
+        ACTIONS[Step.THROTTLE].press(order)
+    assert limit.read_text() == "160000 100000\n"
 
 
 def test_disk_time_weighs_less(world: FakeWorld, tmp_path: Path) -> None:
@@ -310,6 +353,17 @@ def test_a_file_among_the_terminals_is_not_written(tmp_path: Path) -> None:
 
     assert tell_terminals(tmp_path, os.getuid(), "x") == 0
     assert (tmp_path / "pts/0").read_text() == "mine"
+
+
+def test_what_is_no_terminal_of_the_owner_is_not_even_opened(tmp_path: Path) -> None:
+    (tmp_path / "pts").mkdir()
+    os.mkfifo(tmp_path / "pts/0")
+    reader = os.open(tmp_path / "pts/0", os.O_RDONLY | os.O_NONBLOCK)
+
+    assert tell_terminals(tmp_path, os.getuid(), "x") == 0
+    hung_up = select.select([reader], [], [], 0)[0]  # a FIFO tells that it was opened for writing and closed again
+    os.close(reader)
+    assert hung_up == []
 
 
 def test_a_name_cannot_steer_a_terminal(world: FakeWorld) -> None:

@@ -104,8 +104,9 @@ ACTIONS = {
                  "status": "running", "taken": ["notify"], "steps": ["notify", "freeze"], "approved_by": None}],
     "changes": [CHANGE, {**CHANGE, "target": "worker", "pid": 77, "cgroup": None},
                 {**CHANGE, "step": "throttle", "file": "memory.high", "target": "slow.service"}],
-    "rivals": [{"name": "earlyoom", "about": "by earlyoom.service"}],
+    "rivals": [{"name": "systemd-oomd", "about": "ManagedOOM units: user@.service"}, {"name": "earlyoom", "about": ""}],
 }  # fmt: skip
+RIVALS = ["systemd-oomd (ManagedOOM units: user@.service)", "earlyoom"]
 CONFIG = {
     "files": ["/etc/resourced/resourced.toml"],
     "settings": {
@@ -134,7 +135,7 @@ def answers() -> dict[str, tuple[int, Any]]:
         "GET /history/export": (200, RECORDING),
         "GET /decisions": (200, {"decisions": [decision]}),
         f"GET /decisions/{DECISION.id}": (200, {"decision": decision, "outcomes": [asdict(OUTCOME)]}),
-        "GET /healthz": (200, {"status": "ok", "history": STORE}),
+        "GET /healthz": (200, {"status": "ok", "history": STORE, "rivals": RIVALS}),
         "GET /catalog": (200, {"metrics": [{"name": "a.b", "unit": "By", "kind": "gauge", "help": "Text."}]}),
         "GET /events": (200, STREAM),
         "GET /workloads": (

@@ -66,6 +66,7 @@ def test_status_names_what_is_wrong(daemon: FakeDaemon) -> None:
     assert "memory-low fires" in text
     assert "gpus ! stale: overran" in text
     assert "workloads  1 told, 1 registered" in text
+    assert "rivals     systemd-oomd (ManagedOOM units: user@.service), earlyoom" in text
     del daemon.answers["GET /workloads"]
     assert "workloads  -" in told("status")
 

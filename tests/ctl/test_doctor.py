@@ -71,6 +71,13 @@ def test_another_killer_is_found_by_its_process(tmp_path: Path, rival: str) -> N
     assert only(list(checks.rivals(roots(tmp_path, {"proc/7/comm": "bash\n"})))).level is Level.OK
 
 
+@pytest.mark.parametrize(("unit", "level"), [("nohang-desktop.service", Level.WARNING), ("web.service", Level.OK)])
+def test_another_killer_that_is_a_script_is_found_by_its_unit(tmp_path: Path, unit: str, level: Level) -> None:
+    files = {"proc/7/comm": "python3\n", "proc/7/cgroup": f"0::/system.slice/{unit}\n"}
+    found = only(list(checks.rivals(roots(tmp_path, files))))
+    assert (found.level, "nohang runs as well (pid 7)" in found.text) == (level, level is Level.WARNING)
+
+
 def test_a_clock_that_nobody_keeps_right_is_warned_of() -> None:
     assert [only(list(checks.clock(state))).level for state in (0, 5, None)] == [Level.OK, Level.WARNING, Level.NOTE]
     assert checks.clock_state() in {None, 0, 1, 2, 3, 4, 5}

@@ -41,9 +41,20 @@ def test_the_read_only_unit_differs_only_where_it_must() -> None:
     differing = {name for name in full.keys() | watching.keys() if full.get(name) != watching.get(name)}
     assert differing == {
         *("Description", "Conflicts", "Sockets", "AmbientCapabilities", "CapabilityBoundingSet", "LimitMEMLOCK"),
-        *("ProtectProc", "ProtectControlGroups"),
+        *("ProtectProc", "ProtectControlGroups", "DeviceAllow"),
     }
     assert watching["CapabilityBoundingSet"] == watching["AmbientCapabilities"] == ""
+
+
+def test_who_acts_may_write_to_consoles_and_read_none() -> None:
+    allowed = {
+        unit: re.findall(r"^DeviceAllow=(.*)$", (UNITS / unit).read_text(), re.MULTILINE)
+        for unit in ("resourced.service", "resourced-readonly.service")
+    }
+    assert allowed == {
+        "resourced.service": ["char-nvidia* rw", "char-tty w"],
+        "resourced-readonly.service": ["char-nvidia* rw"],
+    }
 
 
 def test_every_capability_has_its_reason() -> None:

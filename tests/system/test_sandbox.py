@@ -54,6 +54,8 @@ tries = {
     "pressure triggers": trigger,
     "locked memory": lock,
     "ending": end,
+    "telling on consoles": lambda: os.open("/dev/tty1", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY),
+    "reading consoles": lambda: os.open("/dev/tty1", os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY),
     "/etc": lambda: write("/etc/written", ""),
     "/usr": lambda: write("/usr/written", ""),
     "/home": lambda: write("/home/alice/written", ""),
@@ -74,7 +76,7 @@ print(json.dumps(told))
 """
 NEEDED = {
     *("io of others", "descriptors of others", "proportional memory", "limits", "weights", "freezing", "reclaiming"),
-    *("pressure triggers", "locked memory", "ending"),
+    *("pressure triggers", "locked memory", "ending", "telling on consoles"),
 }
 
 

@@ -62,6 +62,8 @@ class Easing:
         if self._limit(key) is None:
             return
         before = self._eased.get(key)
+        if before is not None and not course.taken:
+            return
         self._eased[key] = _Eased(course)
         if before is None:
             self._tell.event("limit_easing", course)

@@ -15,6 +15,7 @@ LEFT = 640 * MIB
 STEP = LEFT // 64
 SOFT = rule("soft", steps=("throttle", "terminate"), scope="unit")
 TELL = rule("tell", steps=("notify", "terminate"), scope="unit", level="hard")
+ADVISED = rule("soft", steps=("throttle", "terminate"), scope="unit", mode="advise")
 ABOVE = {"scope": "unit", "below": None, "above": "90%"}
 BUSY = rule("busy", steps=("notify", "terminate"), metric="cpu.utilization", resource="cpu", **ABOVE)
 FULL = rule("full", steps=("throttle", "terminate"), metric="swap.utilization", resource="swap", **ABOVE)
@@ -31,7 +32,9 @@ class Unit:
         self.machine = machine_of(self.world)
         self.candidate = self.another("a.service", memory__high=high, memory__current=str(HELD))
         self.high, self.current = directory / "a.service/memory.high", directory / "a.service/memory.current"
-        self.decide(by)
+        first = self.decide(by)
+        if by.mode is Mode.ADVISE:
+            self.machine.approve(first.id, "uid 0")
         self.machine.advance()
         assert self.limit == HELD
         self.world.default_need = Need.OVER
@@ -168,6 +171,19 @@ def test_it_goes_on_where_it_was_after_another_decision_on_the_same(unit: Unit) 
     assert limit is not None
     assert unit.limit is not None
     assert limit < unit.limit < limit + 3 * STEP
+
+
+def test_it_goes_on_when_the_next_decision_recovers_before_anybody_has_approved_it(tmp_path: Path, pid: int) -> None:
+    unit = Unit(tmp_path, pid, ADVISED)
+    unit.grow(3)
+    unit.world.default_need = Need.FIRING
+    unit.decide(ADVISED)
+    go_on(unit.machine, unit.world, 2)
+    unit.world.default_need = Need.OVER
+    unit.grow(2)
+
+    assert unit.limit is not None
+    assert unit.limit > HELD + 3 * STEP
 
 
 def test_it_stays_when_the_next_decision_turns_away(unit: Unit) -> None:

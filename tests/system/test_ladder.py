@@ -12,6 +12,14 @@ GROUP = "/sys/fs/cgroup/system.slice/hog.service"
 HOG = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); held = bytearray(200 << 20); time.sleep(3600)"
 )
+# It writes down what holds it back in the moment when it is asked to end.
+TELLING = (
+    "import signal, time\n"
+    f'def tell(*_): open("/run/told", "w").write(open("{GROUP}/memory.high").read())\n'
+    "signal.signal(signal.SIGTERM, tell)\n"
+    "held = bytearray(200 << 20)\n"
+    "time.sleep(3600)"
+)
 GROWING = "import time; held = [(bytearray(8 << 20), time.sleep(0.4)) for _ in range(60)]; time.sleep(3600)"
 RULE = """
 [policy]
@@ -38,6 +46,25 @@ WHOLE = ", ".join(
 )
 THROTTLE = '{ step = "throttle", grace = "2s" }'
 MILD = THROTTLE + ', { step = "freeze", grace = "600s" }'
+BURNER = "/sys/fs/cgroup/system.slice/burner.service"
+BUSY = """
+[policy]
+profile = "none"
+mode = "enforce"
+[actions]
+settle = "1s"
+[[rule]]
+name = "busy"
+level = "soft"
+metric = "cpu.utilization"
+above = "30%"
+clear = "1%"
+for = "2s"
+cooldown = "5s"
+scope = "unit"
+only = { units = ["burner.service"] }
+steps = [{ step = "throttle", grace = "5s" }]
+"""
 
 
 @pytest.fixture
@@ -62,16 +89,20 @@ def start(machine: Machine, program: str = HOG, unit: str = "hog") -> None:
 def test_a_unit_that_refuses_to_yield_is_taken_down_the_whole_ladder(machine: Machine, hog: int) -> None:
     began = now(machine)
     rule(machine, hog, WHOLE)
-    start(machine)
+    start(machine, TELLING)
     machine.until("! systemctl is-active --quiet hog", seconds=240)
     machine.until(f"journalctl -u resourced --since '{began}' RESOURCED_EVENT=step_kill -q | grep -q .")
     told = [name for name in events(machine, began) if name.startswith("step_")]
-    ladder = [name for name in told if name in {f"step_{step}" for step in ("throttle", "freeze", "terminate", "kill")}]
-    assert ladder == ["step_throttle", "step_freeze", "step_terminate", "step_kill"], told
+    ladder = [f"step_{step}" for step in ("notify", "reclaim", "throttle", "freeze", "terminate", "kill")]
+    assert [name for name in told if name in ladder] == ladder, told
+    assert machine.run("cat /run/told; rm /run/told") == "max", "it was let go before it was asked to end"
     [decision, *_] = [each for each in get(machine, "/decisions")["decisions"] if each["rule"] == "ladder"][::-1]
     # What a step has freed is told once the machine has settled.
     path = f"http://localhost/decisions/{decision['id']}"
     machine.until(f'curl -sS --unix-socket {SOCKET} {path} | grep -q \'"step":"kill","result":"done"\'')
+    outcomes = get(machine, f"/decisions/{decision['id']}")["outcomes"]
+    [reclaimed] = [each for each in outcomes if (each["step"], each["result"]) == ("reclaim", "done")]
+    assert isinstance(reclaimed["measured_gain"], int | float), reclaimed
     assert "hog.service" in machine.run("journalctl -u resourced RESOURCED_EVENT=step_kill -q -o cat")
     assert get(machine, "/actions")["changes"] == []
 
@@ -87,6 +118,40 @@ def test_what_was_done_is_undone_when_the_daemon_was_killed_on_the_way(machine: 
     await_restart(machine, before)
     machine.until(f"grep -q 'frozen 0' {GROUP}/cgroup.events && grep -qx max {GROUP}/memory.high", seconds=120)
     assert machine.run("systemctl is-active hog") == "active"
+
+
+def test_what_was_done_is_undone_when_the_daemon_ends(machine: Machine, hog: int) -> None:
+    rule(machine, hog, MILD)
+    start(machine)
+    machine.until(f"grep -q 'frozen 1' {GROUP}/cgroup.events", seconds=240)
+    assert machine.run(f"cat {GROUP}/memory.high") != "max"
+    machine.run("systemctl stop resourced")
+    machine.until(f"grep -q 'frozen 0' {GROUP}/cgroup.events", seconds=10)
+    assert machine.run(f"cat {GROUP}/memory.high") == "max"
+    assert machine.run("systemctl is-active hog") == "active"
+    machine.run(f"rm {DROP_IN}; systemctl start resourced")
+    assert get(machine, "/actions")["changes"] == []
+
+
+@pytest.fixture
+def burner(machine: Machine) -> Iterator[tuple[str, str]]:
+    """A unit that burns a processor, and what holds it back before anybody has; unit and rule go at the end."""
+    machine.run("systemd-run --unit burner sh -c 'while :; do :; done'")
+    yield machine.run(f"cat {BURNER}/cpu.weight"), machine.run(f"cat {BURNER}/cpu.max")
+    machine.run(f"systemctl kill -s KILL burner; systemctl reset-failed burner; rm -f {DROP_IN}", check=False)
+    machine.run("systemctl reload resourced")
+
+
+def test_who_burns_the_processor_gets_less_of_it_until_the_rule_only_observes(
+    machine: Machine, burner: tuple[str, str]
+) -> None:
+    weight, most = burner
+    assert most.startswith("max ")
+    configure(machine, DROP_IN, BUSY)
+    machine.until(f"test $(cat {BURNER}/cpu.weight) -lt {weight} && grep -q '^[0-9]' {BURNER}/cpu.max", seconds=240)
+    machine.run(f"sed -i 's/^mode.*/mode = \"observe\"/' {DROP_IN}; systemctl reload resourced")
+    machine.until(f"grep -qx {weight} {BURNER}/cpu.weight && grep -qx '{most}' {BURNER}/cpu.max", seconds=120)
+    assert get(machine, "/actions")["changes"] == []
 
 
 def test_who_recovers_only_because_it_is_held_back_is_let_go_step_by_step(machine: Machine, hog: int) -> None:

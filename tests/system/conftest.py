@@ -19,6 +19,7 @@ ORDER = (
     "test_ladder",
     "test_workloads",
     "test_nasty",
+    "test_hindrances",
     "test_restart",
     "test_readonly",
     "test_upgrade",

@@ -187,8 +187,9 @@ def test_a_program_whose_first_thread_has_ended_is_seen_and_ended(scene: Scene) 
 
 def test_a_hog_deep_in_what_a_unit_delegates_is_that_units_fault(scene: Scene) -> None:
     inner = "/sys/fs/cgroup/system.slice/nasty.service/payload/ssh.service"
-    script = f"mkdir -p {inner}; echo $$ >{inner}/cgroup.procs; exec {PROGRAM} hold 150"
+    script = f"mkdir -p {inner}; echo 0 >{inner}/cgroup.procs; exec {PROGRAM} hold 150"
     scene.machine.run(f"systemd-run -q --unit nasty -p Delegate=yes -p TimeoutStopSec=5 sh -c '{script}'")
+    scene.machine.until(f"grep -q . {inner}/cgroup.procs")
     scene.allow(75)
     told = scene.outcome("terminate", NASTY)
     assert told["measured_gain"] > 75 * MIB

@@ -44,6 +44,16 @@ WHOLE = ", ".join(
     f'{{ step = "{step}", grace = "{grace}s" }}'
     for step, grace in (("notify", 1), ("reclaim", 2), ("throttle", 3), ("freeze", 3), ("terminate", 5), ("kill", 5))
 )
+TERMINAL = """
+import os, pty, time
+ours, theirs = pty.openpty()
+print(os.ttyname(theirs), flush=True)
+text = b""
+while b"should give way" not in text:
+    text += os.read(ours, 1000)
+print(text.decode(), flush=True)
+time.sleep(3600)
+"""
 THROTTLE = '{ step = "throttle", grace = "2s" }'
 MILD = THROTTLE + ', { step = "freeze", grace = "600s" }'
 BURNER = "/sys/fs/cgroup/system.slice/burner.service"
@@ -82,8 +92,8 @@ def rule(machine: Machine, left: int, steps: str, mode: str = "enforce") -> None
     configure(machine, DROP_IN, RULE.format(mode=mode, below=below, clear=clear, steps=steps))
 
 
-def start(machine: Machine, program: str = HOG, unit: str = "hog") -> None:
-    machine.run(f"systemd-run --unit {unit} -p TimeoutStopSec=5 python3 -c '{program}'")
+def start(machine: Machine, program: str = HOG, unit: str = "hog", options: str = "") -> None:
+    machine.run(f"systemd-run --unit {unit} -p TimeoutStopSec=5 {options} python3 -c '{program}'")
 
 
 def test_a_unit_that_refuses_to_yield_is_taken_down_the_whole_ladder(machine: Machine, hog: int) -> None:
@@ -169,6 +179,20 @@ def test_who_recovers_only_because_it_is_held_back_is_let_go_step_by_step(machin
     counted = f'curl -sS --unix-socket {SOCKET} http://localhost{decisions} | grep -o \'"rule":"ladder"\' | wc -l'
     machine.until(f"test $({counted}) -gt {before + 1}", seconds=240)
     assert machine.run(f"cat {GROUP}/memory.high").isdecimal(), "the limit is still there when the rule fires again"
+
+
+def test_the_owner_reads_of_it_on_the_terminal(machine: Machine, hog: int) -> None:
+    machine.write("/run/terminal.py", TERMINAL)
+    machine.run("systemd-run --unit terminal -p User=alice python3 /run/terminal.py")
+    try:
+        machine.until("journalctl -q -u terminal -o cat | grep -q /dev/pts/")
+        rule(machine, hog, '{ step = "notify", grace = "600s" }')
+        start(machine, options="-p User=alice")
+        machine.until("journalctl -q -u terminal -o cat | grep 'hog.service should give way'", seconds=240)
+    finally:
+        machine.run(
+            "systemctl kill -s KILL terminal; systemctl reset-failed terminal; rm /run/terminal.py", check=False
+        )
 
 
 def test_a_decision_waits_for_a_word_where_that_was_asked_for(machine: Machine, hog: int) -> None:

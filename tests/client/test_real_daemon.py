@@ -42,6 +42,39 @@ TAKES_PART = (
 )
 
 
+WITH_A_LOOP = (
+    HOLDS
+    + """
+import asyncio
+from resourced.client import workload
+
+async def main():
+    async with workload('train', grace_seconds=60) as w:
+        request = await asyncio.wait_for(w.prune_requested(), 30)
+        print(w.workload.id, request.rule, request.steps)
+
+asyncio.run(main())
+"""
+)
+CALLED_BACK = (
+    HOLDS
+    + """
+import threading
+from resourced.client import workload
+
+asked, told = threading.Event(), []
+
+def on_prune(request):
+    told.append(request)
+    asked.set()
+
+with workload('train', grace_seconds=60, on_prune=on_prune) as w:
+    assert asked.wait(30)
+    print(w.workload.id, told[0].rule, told[0].steps)
+"""
+)
+
+
 @pytest.fixture(autouse=True)
 def _collected() -> Iterator[None]:
     """Let go of sockets whose connection failed, while it is known which test it was."""
@@ -65,6 +98,22 @@ def test_a_program_is_asked_and_leaves_before_anything_is_done_to_it(tmp_path: P
         with Client(str(daemon.socket)) as client:
             assert client.workloads() == []
     assert daemon.lines("workload_acknowledged")
+
+
+@pytest.mark.parametrize("program", [WITH_A_LOOP, CALLED_BACK], ids=["with a loop", "called back"])
+def test_a_program_may_await_it_or_be_called(tmp_path: Path, program: str) -> None:
+    with running(tmp_path, text=settings(tmp_path, RULE)) as daemon:
+        environ = {**os.environ, "RESOURCED_SOCKET": str(daemon.socket)}
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split(maxsplit=2)[1:] == ["always", "('terminate',)\n"]
 
 
 def test_a_signal_asks_a_program_that_knows_nothing(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from resourced.guard import GuardSettings
 from tests.policy.fakes import GIB
 from tests.running import PATIENCE_SECONDS
-from tests.test_guard import Machine
+from tests.guarding import Machine
 
 LONG_SECONDS = 600.0
 RESET = struct.pack("ii", 1, 0)

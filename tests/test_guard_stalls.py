@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from resourced.guard import GuardSettings
+from tests.guarding import Machine
 from tests.policy.fakes import GIB
 from tests.running import PATIENCE_SECONDS
-from tests.guarding import Machine
 
 LONG_SECONDS = 600.0
 RESET = struct.pack("ii", 1, 0)

@@ -135,22 +135,25 @@ class Guard:
             self._rehearse(base, rules)
         self.looks += 1
         memory = self._read()
-        if self._claims.held("memory", 0, now) and not self._stuck(memory, now):
+        stuck = self._stuck(memory, now)
+        if self._claims.held("memory", 0, now) and not stuck:
             return self.settings.min_seconds
-        self._scarce_since = None
         before = self._catch_up(base)
+        if stuck:
+            self._claims.free("memory")
+            before = before.unbound((rule.name for rule in rules if _acts(rule)), now)
         tick = self._tick(base, memory, now)
         # Without anybody to choose from, which takes most of the time, until it is known that somebody must be chosen.
         judgement = judge(before, replace(tick, source=None), rules)
         if any(self._mine(decision, rules) for decision in judgement.decisions):
-            judgement = self._choose(base, before, rules, now)
+            judgement = self._choose(base, before, rules, now, stuck=stuck)
         elif judgement.decisions:
             judgement = judge(before, tick, rules)
         self._state = judgement.state
         return self._period(memory, now)
 
     def _stuck(self, memory: Memory, now: float) -> bool:
-        """Hurry whoever deals with somebody if there is no time left for it; return whether that is in vain."""
+        """Hurry whoever deals with somebody if there is no time left for it; return whether that has been in vain."""
         if not self._scarce(memory):
             self._scarce_since = None
             return False
@@ -160,7 +163,7 @@ class Guard:
         self._scarce_since = now if self._scarce_since is None else self._scarce_since
         if now - self._scarce_since < _STUCK_SECONDS:
             return False
-        self._claims.free("memory")
+        self._scarce_since = now
         return True
 
     def _rehearse(self, base: Judgement, rules: tuple[Rule, ...]) -> None:
@@ -178,7 +181,9 @@ class Guard:
             finally:
                 myself.close()
 
-    def _choose(self, base: Judgement, before: JudgeState, rules: tuple[Rule, ...], began: float) -> Judgement:
+    def _choose(
+        self, base: Judgement, before: JudgeState, rules: tuple[Rule, ...], began: float, *, stuck: bool
+    ) -> Judgement:
         """Judge again by who holds what and who wishes what at this moment, and act if memory is short still."""
         with _uncollected():
             memory, now = self._read(), time.monotonic()
@@ -187,7 +192,9 @@ class Guard:
             judgement = judge(before, tick, rules)
             grave = [each for each in judgement.decisions if self._mine(each, rules)]
             if grave:
-                self._act(judgement, grave[0], memory, began)
+                ended = self._act(judgement, grave[0], memory, began)
+                if stuck and ended is not None:  # should this be in vain too, it is another's turn
+                    self._claims.backoff.leave(ended, began)
         return judgement
 
     def _run(self) -> None:
@@ -264,8 +271,8 @@ class Guard:
         rule = next((each for each in rules if each.name == decision.rule), None)
         return rule is not None and _acts(rule)
 
-    def _act(self, judgement: Judgement, decision: Decision, memory: Memory, began: float) -> None:
-        """End the target of a decision, or ask it to end.
+    def _act(self, judgement: Judgement, decision: Decision, memory: Memory, began: float) -> str | None:
+        """End the target of a decision, or ask it to end; return its key, None if nothing was done.
 
         Whatever keeps it from being done is left to the manager, which decides the same a moment later, says why it
         can't be, and turns to the next candidate.
@@ -274,20 +281,21 @@ class Guard:
         candidate = self._first(decision, began)
         rule = next((each for each in rules if each.name == decision.rule), None)
         if rule is None or candidate is None or myself is None or self._too_many():
-            return
+            return None
         decision = replace(decision, target=candidate)
         look = look_again(judgement, rules, decision, candidate)
         if not look.found or look.protected is not None:
-            return
+            return None
         try:
             target = Target.open(candidate, look.members, roots=self._roots, myself=myself)
         except (TargetGone, ActionRefused, ActionFailed):
-            return
+            return None
         done = self._end(rule, target, memory, began)
         if done is None:
             target.close()
-            return
+            return None
         self._around.did(Deed(decision, target, *done, look, began, time.monotonic()))
+        return target.key
 
     def _end(self, rule: Rule, target: Target, memory: Memory, began: float) -> tuple[Step, str] | None:
         """End a target, or ask it to; return what was done, also in words, or None if nothing was."""

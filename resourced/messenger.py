@@ -98,7 +98,7 @@ class Messenger:
     def _try(self, receiver: str, tell: Callable[[], None]) -> None:
         try:
             tell()
-        except (OSError, http.client.HTTPException, ValueError, subprocess.SubprocessError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever fails once must not silence it for ever
             self._report("message_failed", {"receiver": receiver, "reason": f"{type(error).__name__}: {error}"})
 
     def _post(self, url: str, text: bytes) -> None:
@@ -108,14 +108,15 @@ class Messenger:
             self._posted.join(seconds)
             if self._posted.is_alive():
                 raise TimeoutError("the message before, which was given up, has not ended yet")
-        self._posted = _Post(url, text, seconds)
-        self._posted.start()
-        self._posted.join(max(0.0, ends - time.monotonic()))
-        if self._posted.is_alive():
-            self._posted.give_up()
+        post = _Post(url, text, seconds)
+        post.start()
+        self._posted = post
+        post.join(max(0.0, ends - time.monotonic()))
+        if post.is_alive():
+            post.give_up()
             raise TimeoutError(f"not told within {seconds:g} s")
-        if self._posted.fault is not None:
-            raise self._posted.fault
+        if post.fault is not None:
+            raise post.fault
 
     def _execute(self, text: bytes) -> None:
         """Run the command that the owner of the machine configured, with an absolute path and without a shell."""
@@ -164,7 +165,7 @@ class _Post(threading.Thread):
             status = self._connection.getresponse().status
             if status >= 300:
                 self.fault = http.client.HTTPException(f"answered {status}")
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - told by who waits for it
             self.fault = error
         finally:
             self._connection.close()

@@ -279,5 +279,5 @@ def measured(pending: Pending, now: Look) -> float | None:
 def may_go_on(mode: Mode, course: Course) -> bool:
     """Return whether a rule of this mode lets the course go on."""
     if mode is Mode.ADVISE:
-        return course.status is Status.WAITING or course.approved_by is not None
+        return course.approved_by is not None or (course.status is Status.WAITING and not course.taken)
     return mode is Mode.ENFORCE

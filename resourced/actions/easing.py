@@ -59,7 +59,7 @@ class Easing:
     def begin(self, course: Course) -> None:
         """Let go of a target step by step, if it is held back: the rule has recovered."""
         key = course.candidate.key
-        if self._limit(key) is None:
+        if course.resource not in MEMORY or self._limit(key) is None:
             return
         before = self._eased.get(key)
         if before is not None and not course.taken:
@@ -113,17 +113,15 @@ class Easing:
     def _ease(self, eased: _Eased, change: Change) -> bool:
         """Raise a limit, once for each sample; return whether to go on so."""
         available = self._world.available()
-        if available is None:
-            return False
-        sequence, left = available
-        if sequence == eased.sequence:
+        if available is None or available[0] == eased.sequence:
             return True
+        sequence, left = available
         eased.sequence = sequence
         try:
             return self._raise(eased, change, left)
         except TargetGone:
             return False
-        except ActionFailed as error:
+        except (ActionFailed, OSError, ValueError) as error:
             # It stays as it is, and is tried again with the next sample.
             if eased.trouble != str(error):
                 eased.trouble = str(error)

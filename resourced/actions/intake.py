@@ -1,5 +1,7 @@
 """Decisions that come in, and people's word on them: which run, which wait, which are called off."""
 
+import contextlib
+
 from resourced.actions.asking import Asking
 from resourced.actions.course import ENDING, FREEING, Asked, Course, Pending, Settings, Status, World
 from resourced.actions.easing import Easing
@@ -7,10 +9,12 @@ from resourced.actions.holds import Holds
 from resourced.actions.ledger import Change
 from resourced.actions.target import Target
 from resourced.actions.telling import Teller
+from resourced.actions.terminate import holds_on
 from resourced.decision import Decision, Mode, Step
-from resourced.errors import ActionRefused
+from resourced.errors import ActionFailed, ActionRefused
 from resourced.policy import Look, Need, Rule, Rung
 
+_ACTING = (Mode.ADVISE, Mode.ENFORCE)
 _VETOED_SECONDS = 900.0
 """How long a target of which somebody said no is left alone."""
 
@@ -42,25 +46,24 @@ class Intake:
     def submit(self, decision: Decision) -> None:
         """Take a decision: it runs, waits for approval, or only is what it says, as its mode has it."""
         rule = self._rule(decision)
-        if rule is None or not rule.prunes or decision.target is None:
-            return
-        if decision.mode not in (Mode.ADVISE, Mode.ENFORCE):
+        if rule is None or not rule.prunes or decision.target is None or decision.mode not in _ACTING:
             return
         if any(each.decision.id == decision.id for each in self.courses):
             return  # the guard was first
         now = self._now()
         course = Course(decision, rule, decision.target, Status.RUNNING, now)
-        if not self._replaces(course):
-            return
         if decision.mode is Mode.ADVISE:
-            course.status, course.due = Status.WAITING, now + self.settings.approval_seconds
-            self.courses.append(course)
-            self._tell.event("approval_needed", course)
+            if self._replaces(course):
+                course.status, course.due = Status.WAITING, now + self.settings.approval_seconds
+                self.courses.append(course)
+                self._tell.event("approval_needed", course)
             return
         busy = [each for each in self._with(Status.RUNNING) if each.resource == course.resource]
         before = next((each for each in busy if each.gravity <= course.gravity), None)
         if before is not None:
             self._tell.outcome(course, "called_off", f"{before.candidate.name} is being dealt with already")
+            return
+        if not self._replaces(course):
             return
         for each in busy:
             if each.candidate.key == decision.target.key:
@@ -73,12 +76,15 @@ class Intake:
         for each in self._with(Status.WAITING):
             if (each.decision.rule, each.decision.instance) != (decision.rule, decision.instance):
                 continue
-            if decision.mode is Mode.ADVISE and each.candidate.key == course.candidate.key:
+            if each.decision.mode is decision.mode and each.candidate.key == course.candidate.key:
                 told = f"decision {each.decision.id} waits for approval already, and is about the same"
                 self._tell.outcome(course, "called_off", told, quietly=True)
                 return False
             self._tell.outcome(each, "expired", "a newer decision took its place")
-            self._close(each)
+            if each.taken:  # what was done to it holds as long as the rule fires
+                self._watch(each)
+            else:
+                self._close(each)
         return True
 
     def adopt(self, decision: Decision, target: Target, step: Step, detail: str, look: Look, began: float) -> None:
@@ -103,7 +109,6 @@ class Intake:
         before = Pending(step, detail, began, look.left, look.usage)
         course.asked = Asked(decision.id, (), before, began, over=True)  # there was no time to ask
         self._world.claims.release(rule.resource, decision.target.key)
-        self._world.workloads.approach(course.candidate, look, course.resource)  # wakes who waits for pressure
         self.courses.append(course)
         order = list(Step)
         course.taken = [each.step for each in rule.rungs if order.index(each.step) < order.index(step)]
@@ -111,6 +116,12 @@ class Intake:
         self._took(course, rung, detail, look, began)
         claims, key = self._world.claims, course.candidate.key
         claims.take(course.resource, key, course.gravity, began, course.due, owner="machine")
+        # It may have been frozen or limited in the very moment in which the guard let it go.
+        self._easing.end(key)
+        for change in reversed(holds_on(self._world.ledger, target)):
+            with contextlib.suppress(ActionFailed):
+                self._world.ledger.put_back(change)
+        self._world.workloads.approach(course.candidate, look, course.resource)  # wakes who waits for pressure
 
     def approve(self, identity: str, who: str) -> None:
         """Let a decision that waits run.
@@ -211,6 +222,14 @@ class Intake:
         if course.target is not None:
             course.target.close()
             course.target = None
+
+    def _watch(self, course: Course) -> None:
+        """Do nothing more but what keeps up what was done, until the rule has recovered; once for each target."""
+        about = (course.rule.name, course.decision.instance, course.candidate.key)
+        for each in self._with(Status.WATCHING):
+            if not each.pending and (each.rule.name, each.decision.instance, each.candidate.key) == about:
+                self._close(each)
+        course.status = Status.WATCHING
 
     def _sweep(self) -> None:
         """Put back what nobody asks for any more."""

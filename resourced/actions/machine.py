@@ -10,7 +10,7 @@ from resourced.actions.base import Order
 from resourced.actions.course import ENDING, FREEING, Asked, Course, Status, may_go_on, measured, next_candidate
 from resourced.actions.intake import Intake
 from resourced.actions.target import Target
-from resourced.decision import Step
+from resourced.decision import Mode, Step
 from resourced.errors import ActionFailed, ActionRefused, StepImpossible, TargetGone
 from resourced.policy import Look, Need, Rung, next_rung
 
@@ -89,6 +89,8 @@ class Machine(Intake):
 
     def _recover(self, course: Course, now: float) -> None:
         """End what is no longer wanted, allowed or awaited."""
+        if course.status is Status.WAITING and course.decision.mode is Mode.ENFORCE and not self._limit():
+            course.status, course.due = Status.RUNNING, now  # some of those who were ended are long ago by now
         if course.status is Status.WAITING and now >= course.due:
             self._tell.outcome(course, "expired", "nobody approved it in time")
             if course.taken:  # it waits only to go on; what was done before holds
@@ -241,18 +243,25 @@ class Machine(Intake):
         """Return whether nobody may be ended any more without a word of somebody, for which it waits then."""
         if step not in ENDING or any(each in ENDING for each in course.taken) or course.approved_by is not None:
             return False
+        if not (reached := self._limit()):
+            return False
+        told = f"{reached}; {course.candidate.name} would be next, somebody must look"
+        self._tell.outcome(course, "refused", told, step)
+        self._wait_for_a_word(course)
+        return True
+
+    def _limit(self) -> str:
+        """Return in words that no more may be ended for now; nothing if some may."""
         settings = self.settings
         lately = self._world.ledger.recent(self._world.clock.boottime(), settings.kill_interval_seconds)
         if len(lately) < settings.kill_limit:
-            return False
-        told = f"{len(lately)} targets were ended within {settings.kill_interval_seconds:.0f} s, which is the limit"
-        self._tell.outcome(
-            course, "refused", f"{told}; {course.candidate.name} would be next, somebody must look", step
-        )
-        course.status, course.due = Status.WAITING, self._now() + settings.approval_seconds
+            return ""
+        return f"{len(lately)} targets were ended within {settings.kill_interval_seconds:.0f} s, which is the limit"
+
+    def _wait_for_a_word(self, course: Course) -> None:
+        course.status, course.due = Status.WAITING, self._now() + self.settings.approval_seconds
         self._world.claims.release(course.resource, course.candidate.key)
         self._tell.event("approval_needed", course)
-        return True
 
     def _take(self, course: Course, target: Target, rung: Rung, look: Look) -> bool:
         try:
@@ -270,14 +279,6 @@ class Machine(Intake):
             self._fail(course, ActionFailed("it is still there"), now, more=False)
         else:
             self._watch(course)
-
-    def _watch(self, course: Course) -> None:
-        """Do nothing more but what keeps up what was done, until the rule has recovered; once for each target."""
-        about = (course.rule.name, course.decision.instance, course.candidate.key)
-        for each in self._with(Status.WATCHING):
-            if not each.pending and (each.rule.name, each.decision.instance, each.candidate.key) == about:
-                self._close(each)
-        course.status = Status.WATCHING
 
     def _gone(self, course: Course, error: TargetGone, now: float) -> None:
         """It left by itself, or because it was asked to. What it held comes free, so nobody else is touched for now."""
@@ -316,6 +317,10 @@ class Machine(Intake):
             course.target.close()
         course.target, course.candidate, course.taken, course.pending = None, candidate, [], []
         course.decision, course.due = replace(course.decision, target=candidate), now
+        if course.approved_by is not None:  # that was for somebody else
+            course.approved_by = None
+            if course.decision.mode is Mode.ADVISE:
+                self._wait_for_a_word(course)
 
     def _order(self, course: Course, target: Target, step: Step) -> Order:
         settings, world = self.settings, self._world

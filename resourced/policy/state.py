@@ -1,6 +1,7 @@
 """What the judge remembers between ticks: immutable, and saved as JSON so that a restart forgets nothing."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -137,6 +138,22 @@ class JudgeState:
         Were they remembered, the next decision would pass over the very one that is still in the way.
         """
         return replace(self, pruned=())
+
+    def unbound(self, names: Iterable[str], now: float) -> "JudgeState":
+        """Return the state in which rules of these names, and no others, may decide now, whoever is dealt with.
+
+        Args:
+            names: Of rules.
+            now: Monotonic time.
+        """
+        if self.binding is None:
+            return self
+        free = frozenset(names)
+        instances = tuple(
+            each._replace(decided=None if bound.rule.name in free else now)
+            for bound, each in zip(self.binding.instances, self.instances, strict=True)
+        )
+        return replace(self, instances=instances, pruned=())
 
     def detached(self) -> "JudgeState":
         """Return the same state sharing nothing that grows, for another thread to judge on from there."""

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from resourced.decision import Candidate, Scope
-from resourced.errors import ActionRefused
+from resourced.actions.course import Status
+from resourced.decision import Candidate, Scope, Step
+from resourced.errors import ActionFailed, ActionRefused
 from resourced.policy import Need
 from tests.actions.fakes import (
     MIB,
@@ -86,3 +87,62 @@ def test_nothing_is_approved_that_has_recovered() -> None:
 
     with pytest.raises(ActionRefused, match="recovered"):
         machine.approve(f"{1:020x}", "uid 0")
+
+
+def test_a_word_for_one_is_none_for_the_next() -> None:
+    advised = rule(steps=("terminate",), mode="advise")
+    world = FakeWorld(advised)
+    machine = machine_of(world, kill_limit=0)
+    world.counted[Step.TERMINATE].errors["a"] = ActionFailed("EPERM")
+    machine.submit(decision(advised, someone("a"), someone("b")))
+    machine.approve(f"{1:020x}", "uid 0")
+    go_on(machine, world, 10)
+    assert (steps(world), world.events().count("approval_needed")) == ([], 2)
+
+    machine.approve(f"{1:020x}", "uid 0")
+    go_on(machine, world, 1)
+    assert [name for _, _, name in world.done] == ["b"]
+
+
+def test_what_waits_at_the_limit_of_kills_goes_on_waiting_when_the_same_is_decided_again() -> None:
+    once = rule(steps=("freeze", "terminate"))
+    world = FakeWorld(once)
+    machine = machine_of(world, kill_limit=0)
+    machine.submit(decision(once, someone("a")))
+    go_on(machine, world, 10)
+    machine.submit(decision(once, someone("a"), number=2))
+    go_on(machine, world, 10)
+    assert [(each.decision.id[-1], each.status) for each in machine.courses] == [("1", Status.WAITING)]
+    assert steps(world) == ["freeze"]
+
+    machine.submit(decision(once, someone("b"), number=3))
+    go_on(machine, world, 1)
+    statuses = {each.candidate.name: each.status for each in machine.courses}
+    assert statuses == {"a": Status.WATCHING, "b": Status.RUNNING}, "what was done to the first holds"
+
+
+def test_what_waits_at_the_limit_of_kills_goes_on_when_the_others_are_long_ago() -> None:
+    once = rule(steps=("terminate",))
+    world = FakeWorld(once)
+    machine = machine_of(world, kill_limit=1, kill_interval_seconds=60.0)
+    for number, name in enumerate(("a", "b")):
+        machine.submit(decision(once, someone(name), number=number))
+        go_on(machine, world, 1)
+        world.dead.add("a:1")
+        go_on(machine, world, 5)
+    assert [each.status for each in machine.courses] == [Status.WAITING]
+
+    go_on(machine, world, 60)
+    assert [name for _, _, name in world.done] == ["a", "b"]
+
+
+def test_another_mode_ends_the_waiting_of_whom_something_was_done_to() -> None:
+    once = rule(steps=("freeze", "terminate"))
+    world = FakeWorld(once)
+    machine = machine_of(world, kill_limit=0)
+    machine.submit(decision(once, someone("a")))
+    go_on(machine, world, 10)
+    world.wanted = (rule(steps=("freeze", "terminate"), mode="advise"),)
+    go_on(machine, world, 1)
+
+    assert machine.courses == []

@@ -130,6 +130,14 @@ def test_what_has_overrun_its_limit_is_not_squeezed(unit: Unit) -> None:
     assert unit.limit == HELD + 400 * MIB + STEP
 
 
+def test_a_sample_without_memory_changes_nothing(unit: Unit) -> None:
+    unit.grow(3)
+    limit, unit.world.left = unit.limit, None
+    go_on(unit.machine, unit.world, 5)
+
+    assert unit.limit == limit
+
+
 def test_nothing_is_given_twice_by_one_sample(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unit.world, "available", lambda: (7, float(LEFT)))
     unit.grow(5)
@@ -226,7 +234,7 @@ def test_who_is_throttled_anew_has_the_whole_time_again_and_the_first_original(t
     assert unit.limit is not None
 
 
-@pytest.mark.parametrize("how", ["veto", "mode", "end", "gone", "expiry", "unknown left", "another's"])
+@pytest.mark.parametrize("how", ["veto", "mode", "end", "gone", "expiry", "another's"])
 def test_it_is_put_back_at_once_where_nothing_more_may_be_done(unit: Unit, how: str) -> None:
     unit.grow(3)
     match how:
@@ -242,8 +250,6 @@ def test_it_is_put_back_at_once_where_nothing_more_may_be_done(unit: Unit, how: 
             unit.world.wanted = ()
         case "expiry":
             unit.world.clock.now += 3600
-        case "unknown left":
-            unit.world.left = None
         case "another's":
             unit.high.write_text("123456789\n")
     if how != "end":

@@ -1,7 +1,8 @@
 """Memory storms in a virtual machine: who ends the runaway, who else dies, and how long a bystander stands still.
 
 `python -m tests.system.bench_storm` runs each scenario with each daemon, without and with swap, appends each result to
-a file as it comes (--resume goes on there), and with --keep writes the table into docs/benchmarks.md.
+a file as it comes (--resume goes on there), and with --keep writes the table into docs/benchmarks.md and the runs into
+docs/storms.jsonl.
 """
 
 import argparse
@@ -27,6 +28,8 @@ MEMORY_MB = 2048
 FILE_MB = 1024
 SWAPS_MB = (0, 1024)
 COMMAND = "python -m tests.system.bench_storm"
+RUNS = report.DOCUMENT.with_name("storms.jsonl")
+"""Where --keep leaves the runs that the table is made of, so that it can be gone on with."""
 
 
 class Ground:
@@ -117,7 +120,8 @@ def main() -> None:
             print(f"{time.monotonic() - began:.0f} s: {json.dumps(results[-1])}", flush=True)
     body = f"{tabulate([each for each in results if counts(each)])}\n\n{_missing(results)}"
     if arguments.keep:
-        report.keep("Memory storms", COMMAND, f"{_about()}\n\n{body}")
+        RUNS.write_text("".join(f"{json.dumps({**each, 'told': []})}\n" for each in results))
+        report.keep("Memory storms", COMMAND, f"{_about()} The runs themselves: [{RUNS.name}]({RUNS.name}).\n\n{body}")
     else:
         print(body)
 

@@ -62,6 +62,8 @@ class ActionsConfig(Section):
     """How long after a step the machine is left alone before its gain is measured."""
     grace: Annotated[Duration, Field(ge=0, le=3600)] = 10.0
     """How long the effect of a step is awaited before the next one, for steps of a rule that don't say."""
+    terminals: Switch = True
+    """Whether the owner of a target that is told to give way reads of it on every terminal."""
     workload_patience: Annotated[Duration, Field(ge=0, le=3600)] = 30.0
     """How long a registered workload that was asked to give way may take to acknowledge."""
     workload_grace_limit: Annotated[Duration, Field(ge=0, le=3600)] = 300.0

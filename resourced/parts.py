@@ -47,6 +47,7 @@ def action_settings(config: ResourceConfig) -> ActionSettings:
     actions, policy = config.actions, config.policy
     return ActionSettings(
         settle_seconds=actions.settle,
+        terminals=actions.terminals,
         throttle_seconds=actions.throttle_limit,
         freeze_seconds=actions.freeze_limit,
         approval_seconds=actions.approval,
@@ -235,6 +236,7 @@ LIVE = (
     "api.anonymous_read",
     "actions.grace",
     "actions.settle",
+    "actions.terminals",
     "actions.throttle_limit",
     "actions.freeze_limit",
     "actions.approval",

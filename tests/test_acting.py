@@ -52,6 +52,7 @@ def config(directory: Path, *steps: str, mode: str = "enforce", more: str = "", 
 profile = "none"
 mode = "{mode}"
 [actions]
+terminals = false
 settle = "100ms"
 {more}
 [[rule]]

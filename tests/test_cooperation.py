@@ -34,6 +34,7 @@ def config(directory: Path, mode: str = "enforce", *, patience: str = "30s", sco
 profile = "none"
 mode = "{mode}"
 [actions]
+terminals = false
 settle = "100ms"
 workload_patience = "{patience}"
 [[rule]]

@@ -24,6 +24,8 @@ class Order:
     """Where what was before is kept."""
     expires_seconds: float
     """How long what can be undone may last."""
+    terminals: bool = True
+    """Whether the owner is told on terminals."""
     cut_short: Callable[[], bool] = lambda: False
     """Whether something graver waits, so that what takes long must end."""
 

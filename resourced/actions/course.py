@@ -40,6 +40,8 @@ class Settings:
 
     settle_seconds: float = 2.0
     """How long after a step the machine is left alone before its gain is measured and anybody else is touched."""
+    terminals: bool = True
+    """Whether owners of targets are told on their terminals."""
     throttle_seconds: float = 3600.0
     """Limits expire after this."""
     freeze_seconds: float = 900.0

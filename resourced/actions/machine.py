@@ -325,7 +325,8 @@ class Machine(Intake):
     def _order(self, course: Course, target: Target, step: Step) -> Order:
         settings, world = self.settings, self._world
         expires = settings.freeze_seconds if step is Step.FREEZE else settings.throttle_seconds
-        return Order(course.decision, course.resource, target, world.ledger, expires, world.interrupted)
+        about = course.decision, course.resource, target, world.ledger
+        return Order(*about, expires, settings.terminals, world.interrupted)
 
     # The rest
 

@@ -27,7 +27,9 @@ class Notify(Once):
     def take(self, order: Order) -> str:
         target = order.decision.target
         uid = target.uid if target is not None else None
-        told = tell_terminals(self._devices, uid, sentence(order)) if uid is not None else 0
+        if uid is None or not order.terminals:
+            return "told in the journal and to those who follow the API"
+        told = tell_terminals(self._devices, uid, sentence(order))
         return f"told in the journal, to those who follow the API, and on {told} terminal{'' if told == 1 else 's'}"
 
 

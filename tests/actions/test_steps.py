@@ -376,6 +376,17 @@ def test_a_name_cannot_steer_a_terminal(world: FakeWorld) -> None:
         assert "0 terminals" in Notify(Path("/nowhere")).take(order)
 
 
+def test_terminals_are_left_alone_where_that_is_wished(world: FakeWorld, tmp_path: Path) -> None:
+    ours, terminal = pty.openpty()
+    (tmp_path / "pts").symlink_to("/dev/pts")
+    with program() as process:
+        order = order_for(world, process_candidate(process.pid))
+        assert "terminal" not in Notify(tmp_path).take(replace(order, terminals=False))
+    assert select.select([ours], [], [], 0)[0] == []
+    for each in (ours, terminal):
+        os.close(each)
+
+
 def test_a_protected_target_is_looked_for_at_the_moment_of_acting(tmp_path: Path) -> None:
     world = real_world(rule(), directory=tmp_path)
     with program() as process:

@@ -21,6 +21,7 @@ RULE = """
 mode = "enforce"
 profile = "none"
 [actions]
+terminals = false
 settle = "100ms"
 [[rule]]
 name = "always"

@@ -23,6 +23,8 @@ RULES = """
 [policy]
 profile = "none"
 mode = "enforce"
+[actions]
+terminals = false
 [[rule]]
 name = "busy"
 level = "soft"

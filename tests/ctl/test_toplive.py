@@ -22,7 +22,8 @@ def live_top() -> Iterator[tuple[subprocess.Popen[bytes], int, int]]:
     master, slave = pty.openpty()
     environ = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
     command = [sys.executable, "-m", "resourced.ctl", "top", "--interval", "0.2"]
-    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environ) as process:
+    # In a group of its own, as a shell would start it: nobody could make one go on that has stopped with its parent.
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environ, process_group=0) as process:
         try:
             await_shown(master, b"large")
             yield process, master, slave

@@ -36,7 +36,7 @@ rank = ["newest", "over_share"]
 cooldown = "1s"
 min_gain = 0
 # The daemon is a real one, on the machine that runs the tests.
-steps = ["notify"]
+steps = [{ step = "notify", grace = "1s" }]
 only = { processes = ["rehearsed"] }
 """
 

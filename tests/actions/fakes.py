@@ -75,6 +75,11 @@ def process_candidate(pid: int, **more: Any) -> Candidate:
     )
 
 
+def someone(name: str, **more: Any) -> Candidate:
+    """Return a process that need not be there as a candidate."""
+    return Candidate(Scope.PROCESS, f"{name}:1", name, usage=50.0 * MIB, expected_gain=50.0 * MIB, **more)
+
+
 def cgroup_of(root: Path, name: str, **files: str) -> Candidate:
     """Make a directory that looks like the cgroup of a unit, and return it as a candidate."""
     directory = root / name
@@ -281,6 +286,10 @@ class FakeWorld:
 
     def _trouble(self, reason: str) -> None:
         self.reports.append(("ledger", {"reason": reason}))
+
+    def taken(self) -> list[str]:
+        """Return the steps that were taken."""
+        return [step.value for _, step, _ in self.done]
 
     def events(self) -> list[str]:
         """Return the names of what was reported."""

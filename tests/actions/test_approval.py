@@ -1,29 +1,19 @@
 """Decisions that wait for somebody's word."""
 
-from typing import Any
-
 import pytest
 
 from resourced.actions.course import Status
-from resourced.decision import Candidate, Scope, Step
+from resourced.decision import Step
 from resourced.errors import ActionFailed, ActionRefused
 from resourced.policy import Need
 from tests.actions.fakes import (
-    MIB,
     FakeWorld,
     decision,
     go_on,
     machine_of,
     rule,
+    someone,
 )
-
-
-def someone(name: str, **more: Any) -> Candidate:
-    return Candidate(Scope.PROCESS, f"{name}:1", name, usage=50.0 * MIB, expected_gain=50.0 * MIB, **more)
-
-
-def steps(world: FakeWorld) -> list[str]:
-    return [step.value for _, step, _ in world.done]
 
 
 def test_an_advised_decision_waits_for_a_word_and_then_runs() -> None:
@@ -37,7 +27,7 @@ def test_an_advised_decision_waits_for_a_word_and_then_runs() -> None:
     machine.approve(f"{1:020x}", "uid 0")
     go_on(machine, world, 6)
 
-    assert steps(world) == ["notify", "throttle"]
+    assert world.taken() == ["notify", "throttle"]
     assert "approved" in world.events()
     with pytest.raises(ActionRefused):
         machine.approve(f"{1:020x}", "uid 0")
@@ -97,7 +87,7 @@ def test_a_word_for_one_is_none_for_the_next() -> None:
     machine.submit(decision(advised, someone("a"), someone("b")))
     machine.approve(f"{1:020x}", "uid 0")
     go_on(machine, world, 10)
-    assert (steps(world), world.events().count("approval_needed")) == ([], 2)
+    assert (world.taken(), world.events().count("approval_needed")) == ([], 2)
 
     machine.approve(f"{1:020x}", "uid 0")
     go_on(machine, world, 1)
@@ -113,7 +103,7 @@ def test_what_waits_at_the_limit_of_kills_goes_on_waiting_when_the_same_is_decid
     machine.submit(decision(once, someone("a"), number=2))
     go_on(machine, world, 10)
     assert [(each.decision.id[-1], each.status) for each in machine.courses] == [("1", Status.WAITING)]
-    assert steps(world) == ["freeze"]
+    assert world.taken() == ["freeze"]
 
     machine.submit(decision(once, someone("b"), number=3))
     go_on(machine, world, 1)

@@ -1,11 +1,7 @@
 """What courses hold on to: the resource while one is dealt with, and each target once."""
 
-from resourced.decision import Candidate, Scope, Step
-from tests.actions.fakes import MIB, FakeWorld, decision, go_on, machine_of, rule
-
-
-def someone(name: str) -> Candidate:
-    return Candidate(Scope.PROCESS, f"{name}:1", name, usage=50.0 * MIB, expected_gain=50.0 * MIB)
+from resourced.decision import Step
+from tests.actions.fakes import FakeWorld, decision, go_on, machine_of, rule, someone
 
 
 def test_what_the_guard_began_holds_the_resource_until_its_time_is_over() -> None:

@@ -1,11 +1,10 @@
 """Courses: a decision on its way down the ladder, with a policy, a clock and actions that a test holds in its hands."""
 
 import itertools
-from typing import Any
 
 import pytest
 
-from resourced.decision import Candidate, Level, Mode, Scope, Step
+from resourced.decision import Level, Mode, Step
 from resourced.errors import ActionFailed, ActionRefused, StepImpossible, TargetGone
 from resourced.policy import Need
 from tests.actions.fakes import (
@@ -15,15 +14,8 @@ from tests.actions.fakes import (
     go_on,
     machine_of,
     rule,
+    someone,
 )
-
-
-def someone(name: str, **more: Any) -> Candidate:
-    return Candidate(Scope.PROCESS, f"{name}:1", name, usage=50.0 * MIB, expected_gain=50.0 * MIB, **more)
-
-
-def steps(world: FakeWorld) -> list[str]:
-    return [step.value for _, step, _ in world.done]
 
 
 def test_the_ladder_is_climbed_with_its_graces_while_the_rule_fires() -> None:
@@ -33,7 +25,7 @@ def test_the_ladder_is_climbed_with_its_graces_while_the_rule_fires() -> None:
 
     go_on(machine, world, 20)
 
-    assert steps(world) == ["notify", "throttle", "terminate", "kill"]
+    assert world.taken() == ["notify", "throttle", "terminate", "kill"]
     times = [at for at, _, _ in world.done]
     assert [round(after - before, 1) for before, after in itertools.pairwise(times)] == [5.0, 5.0, 5.0]
 
@@ -48,7 +40,7 @@ def test_every_rung_is_looked_at_again_with_a_fresh_sample() -> None:
     world.needs["low"] = Need.OVER
     go_on(machine, world, 20)
 
-    assert steps(world) == ["notify", "throttle"]
+    assert world.taken() == ["notify", "throttle"]
     assert looks >= 2
     assert ("terminate", "called_off") in world.results()
     assert machine.courses == []
@@ -62,12 +54,12 @@ def test_nothing_more_is_done_while_it_cannot_be_told_and_it_goes_on_afterwards(
     go_on(machine, world, 1)
     world.needs["low"] = need
     go_on(machine, world, 60)
-    assert steps(world) == ["notify"]
+    assert world.taken() == ["notify"]
 
     world.needs["low"] = Need.FIRING
     go_on(machine, world, 2)
 
-    assert steps(world) == ["notify", "throttle"]
+    assert world.taken() == ["notify", "throttle"]
 
 
 @pytest.mark.parametrize("mode", [Mode.OFF, Mode.OBSERVE])
@@ -128,7 +120,7 @@ def test_a_graver_decision_on_the_same_target_goes_on_from_there() -> None:
     machine.submit(decision(hard, someone("hog"), number=2))
     go_on(machine, world, 1)
 
-    assert steps(world) == ["notify", "throttle", "terminate"]
+    assert world.taken() == ["notify", "throttle", "terminate"]
     assert [course.rule.name for course in machine.courses] == ["critical"]
 
 
@@ -233,7 +225,7 @@ def test_a_step_that_means_nothing_for_the_target_is_passed_over_at_once() -> No
 
     go_on(machine, world, 6)
 
-    assert steps(world) == ["notify", "terminate"]
+    assert world.taken() == ["notify", "terminate"]
     assert ("throttle", "called_off") in world.results()
 
 
@@ -286,7 +278,7 @@ def test_time_to_end_is_cut_short_when_little_is_left() -> None:
     machine.hurry("memory")
     go_on(machine, world, 0.5)
 
-    assert steps(world) == ["terminate", "kill"]
+    assert world.taken() == ["terminate", "kill"]
 
 
 def test_a_gentle_ladder_of_a_grave_rule_is_hurried_too_but_not_beyond_its_end() -> None:
@@ -324,7 +316,7 @@ def test_a_rule_whose_mode_is_taken_back_ends_what_it_began(mode: str) -> None:
     world.wanted = () if mode == "off" else (rule(mode=mode),)
     go_on(machine, world, 20)
 
-    assert steps(world) == ["notify"]
+    assert world.taken() == ["notify"]
     assert machine.courses == []
 
 

@@ -73,7 +73,7 @@ class ActionsConfig(Section):
     freeze_limit: Annotated[Duration, Field(ge=1, le=86400)] = 900.0
     """A frozen target is thawed after this, whatever happens."""
     approval: Annotated[Duration, Field(ge=1, le=86400)] = 300.0
-    """How long a decision of a rule in mode advise waits for somebody's approval."""
+    """How long a decision waits for somebody's approval: of a rule in mode advise, or beyond policy.kill_limit."""
     webhook: Annotated[str, AfterValidator(_webhook)] | None = None
     """URL that is told of each decision and outcome, by POST of JSON: {"kind": "decision", "decision": {…}}, or
     outcome. It begins with https://, or names this machine."""

@@ -22,7 +22,7 @@ class Backoff:
         span = seconds or min(self.LONGEST_SECONDS, max(self.FIRST_SECONDS, 2 * last))
         self._until[key] = (now + span, span)
         if len(self._until) > 256:  # of what has gone nobody asks again
-            self._until = {each: value for each, value in self._until.items() if value[0] > now}
+            self._until = self.kept(now)
 
     def kept(self, now: float) -> dict[str, tuple[float, float]]:
         """Return until when each is left alone, CLOCK_MONOTONIC, and for how long that is."""

@@ -4,7 +4,7 @@ What has recovered only because it was held back would take the rest of the mach
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from resourced.actions.course import Course, Status, World, may_go_on
 from resourced.actions.handles import whole_pages
@@ -35,7 +35,6 @@ class _Eased:
     times: int = 1
     unused: int = 0
     """So often in a row has it left unused what it was given."""
-    trouble: str = ""
 
 
 class Easing:
@@ -108,7 +107,7 @@ class Easing:
         return rule is not None and may_go_on(rule.mode, eased.course)
 
     def _limit(self, key: str) -> Change | None:
-        return next((each for each in self._world.ledger.of(key) if each.file == "memory.high"), None)
+        return self._world.ledger.find(key, "memory.high")
 
     def _ease(self, eased: _Eased, change: Change) -> bool:
         """Raise a limit, once for each sample; return whether to go on so."""
@@ -122,11 +121,8 @@ class Easing:
         except TargetGone:
             return False
         except (ActionFailed, OSError, ValueError) as error:
-            # It stays as it is, and is tried again with the next sample.
-            if eased.trouble != str(error):
-                eased.trouble = str(error)
-                self._tell.trouble(eased.course, change.step, error)
-            return True
+            self._tell.trouble(eased.course, change.step, error)
+            return True  # it stays as it is, and is tried again with the next sample
 
     def _raise(self, eased: _Eased, change: Change, left: float) -> bool:
         ledger = self._world.ledger
@@ -144,7 +140,7 @@ class Easing:
             high = whole_pages(max(int(now), use) + step * eased.times)
             if change.original is not None and change.original.isdecimal() and int(change.original) <= high:
                 return False
-            ledger.remember(change.rewritten(str(high)))
+            ledger.remember(replace(change, written=(str(high),)))
             cgroup.write("memory.high", str(high))
             return True
         finally:

@@ -63,10 +63,6 @@ class Change:
         """Return what was changed, apart from how."""
         return self.path, self.inode, self.file, self.pid, self.start_time_ticks
 
-    def rewritten(self, value: str) -> "Change":
-        """Return the same with another value that is to be written."""
-        return replace(self, written=(value,))
-
     def expired(self, boottime_seconds: float) -> bool:
         """Return whether it has lasted as long as it may."""
         return boottime_seconds - self.boottime_seconds >= self.expires_seconds
@@ -137,6 +133,10 @@ class Ledger:
         if change.path is None or change.inode is None:
             raise TargetGone("it is no cgroup")
         return CgroupHandle(change.path, change.inode, self._roots)
+
+    def find(self, key: str, file: str) -> Change | None:
+        """Return what was changed in a file of a target's cgroup; None if it wasn't."""
+        return next((each for each in self.of(key) if each.file == file), None)
 
     def put_back(self, change: Change) -> str:
         """Undo one change and forget it; return a sentence that tells how that went.

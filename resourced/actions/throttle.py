@@ -62,7 +62,7 @@ class Throttle:
             raise StepImpossible("the memory controller is not enabled for it")
         high = whole_pages(use)
         if original.isdecimal() and int(original) <= high:
-            if (mine := _own_change(order, "memory.high")) is not None and original in mine.written:
+            if (mine := order.ledger.find(order.target.key, "memory.high")) is not None and original in mine.written:
                 self._set(order, cgroup, "memory.high", original, original)
             return f"memory.high stays at {_mib(int(original))}, which is no more than what it holds"
         self._set(order, cgroup, "memory.high", original, str(high))
@@ -74,7 +74,7 @@ class Throttle:
         Never below, for that would make the kernel look for memory in vain, and never where somebody else has set it.
         """
         use, now = cgroup.read_int("memory.current"), cgroup.read("memory.high")
-        mine = _own_change(order, "memory.high")
+        mine = order.ledger.find(order.target.key, "memory.high")
         if use is None or now is None or mine is None or now not in mine.written or not now.isdecimal():
             return
         high = whole_pages(use)
@@ -100,7 +100,7 @@ class Throttle:
 
     def _lower(self, order: Order, cgroup: CgroupHandle) -> None:
         """Lower cpu.max by a step, unless somebody else has set it."""
-        mine = _own_change(order, "cpu.max")
+        mine = order.ledger.find(order.target.key, "cpu.max")
         now = cgroup.read("cpu.max")
         if mine is None or now is None or now not in mine.written or not (quota := now.partition(" ")[0]).isdecimal():
             return
@@ -129,10 +129,6 @@ class Throttle:
             raise ActionFailed(f"{cgroup.path}/{file} can't be written")
         order.ledger.remember(change_of(order, self.step, self._clock, cgroup, (file, original, value)), anew=anew)
         cgroup.write(file, value)
-
-
-def _own_change(order: Order, file: str) -> Change | None:
-    return next((each for each in order.ledger.of(order.target.key) if each.file == file), None)
 
 
 def change_of(

@@ -10,6 +10,7 @@ from resourced.policy.judge import Judgement
 from resourced.policy.observation import Tick
 from resourced.policy.protection import protection
 from resourced.policy.rule import Rule
+from resourced.policy.state import Standing
 
 SLOPE_SECONDS = 2.0
 """How long something must have been watched before its slope counts: a program that starts takes in a moment what it
@@ -107,13 +108,10 @@ def need_of(judgement: Judgement, rules: Sequence[Rule], decision: Decision) -> 
 
 def calm(judgement: Judgement, decision: Decision) -> bool:
     """Return whether the rule of a decision doesn't fire, and its condition is known not to hold just now either."""
-    state = judgement.state
-    if state.binding is None:
+    if judgement.state.binding is None:
         return False
-    for bound, standing in zip(state.binding.instances, state.instances, strict=True):
-        if (bound.rule.name, bound.name) == (decision.rule, decision.instance):
-            return standing.true_since is None and standing.phase not in (Phase.FIRING, Phase.CLEARING)
-    return True
+    standing = _standing(judgement, decision)
+    return standing is None or (standing.true_since is None and standing.phase not in (Phase.FIRING, Phase.CLEARING))
 
 
 def left_of(tick: Tick, resource: str, gpu: str | None) -> float | None:
@@ -133,15 +131,25 @@ def left_of(tick: Tick, resource: str, gpu: str | None) -> float | None:
 
 
 def _need(judgement: Judgement, decision: Decision) -> Need:
+    if judgement.state.binding is None:
+        return Need.UNKNOWN
+    standing = _standing(judgement, decision)
+    if standing is None:
+        return Need.OVER
+    if standing.phase is Phase.FIRING:
+        return Need.FIRING
+    return Need.HOLDING if standing.phase is Phase.CLEARING else Need.OVER
+
+
+def _standing(judgement: Judgement, decision: Decision) -> Standing | None:
+    """Return how the rule of a decision stands; None if it isn't judged (any more)."""
     state = judgement.state
     if state.binding is None:
-        return Need.UNKNOWN
+        return None
     for bound, standing in zip(state.binding.instances, state.instances, strict=True):
         if (bound.rule.name, bound.name) == (decision.rule, decision.instance):
-            if standing.phase is Phase.FIRING:
-                return Need.FIRING
-            return Need.HOLDING if standing.phase is Phase.CLEARING else Need.OVER
-    return Need.OVER
+            return standing
+    return None
 
 
 def _find(population: Population, candidate: Candidate | None) -> Thing | None:
